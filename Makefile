@@ -1,0 +1,26 @@
+# `make demo` and `make test` do all their own set-up; a second run starts at once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test check coverage clean
+
+demo: $(VENV)/installed
+	@$(BIN)/promproxy demo
+
+# Trial's own workers run the tests in parallel where there are several cores.
+test: $(VENV)/installed
+	@./.ci/install-peers
+	@rm -f .coverage*
+	@$(BIN)/python -m coverage run -m twisted.trial tests
+	@$(BIN)/python -m coverage combine -q && $(BIN)/python -m coverage report
+
+check: $(VENV)/installed
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+$(VENV)/installed: pyproject.toml
+	@./.ci/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .venv-debian build dist *.egg-info .coverage* _trial_temp*

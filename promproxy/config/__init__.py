@@ -1,0 +1,1 @@
+"""The configuration: its schema, and how a YAML file becomes an instance of it."""

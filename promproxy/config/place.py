@@ -1,0 +1,89 @@
+"""A place in a configuration file: a YAML node that knows its file, its line and its key path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from attrs import frozen
+
+from promproxy.errors import ConfigError
+
+_VARIABLE = re.compile(r"\$(?:\$|\{([^}]*)\})")
+_STRING, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
+
+
+@frozen(kw_only=True)
+class Place:
+    """One YAML node, and where it stands. Its methods raise ConfigError, which names the place."""
+
+    node: yaml.Node
+    file: Path
+    path: str
+    environ: Mapping[str, str]
+
+    def fail(self, message: str) -> NoReturn:
+        """Raise the error that says what is wrong with this place."""
+        line = self.node.start_mark.line + 1
+        raise ConfigError(f"{self.file}:{line}: {self.path + ': ' if self.path else ''}{message}")
+
+    def expected(self, what: str) -> NoReturn:
+        """Raise the error that says what should stand here. What does stand there may be secret."""
+        self.fail(f"expected {what}")
+
+    def is_null(self) -> bool:
+        """Whether nothing stands here."""
+        return self.node.tag == _NULL
+
+    def scalar(self, what: str) -> str:
+        """The text of a scalar; in a string ``${NAME}`` is the environment's, ``$$`` a ``$``."""
+        if not isinstance(self.node, yaml.ScalarNode) or self.is_null():
+            self.expected(what)
+        text: str = self.node.value
+        return _VARIABLE.sub(self._variable, text) if self.node.tag == _STRING else text
+
+    def is_string(self) -> bool:
+        """Whether a string stands here rather than a number or a boolean."""
+        return self.node.tag == _STRING
+
+    def items(self, what: str = "a list") -> Iterator[Place]:
+        """The places in a list."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            self.expected(what)
+        for index, node in enumerate(self.node.value):
+            yield self._at(node, f"{self.path}[{index}]")
+
+    def entries(self, what: str = "a mapping") -> dict[str, Place]:
+        """The places in a mapping by their keys; a key that stands twice is an error."""
+        if not isinstance(self.node, yaml.MappingNode):
+            self.expected(what)
+        found: dict[str, Place] = {}
+        for key, value in self.node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.expected("a plain key")
+            place = self._at(value, f"{self.path}.{key.value}" if self.path else key.value)
+            if key.value in found:
+                self._at(key, place.path).fail("stands here twice")
+            found[key.value] = place
+        return found
+
+    def unknown_key(self, key: str, known: list[str]) -> NoReturn:
+        """Raise the error for a key that the schema has not; names the nearest that it has."""
+        near = get_close_matches(key, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}"
+        self.fail(f"unknown key; {hint}")
+
+    def _at(self, node: yaml.Node, path: str) -> Place:
+        return Place(node=node, file=self.file, path=path, environ=self.environ)
+
+    def _variable(self, match: re.Match[str]) -> str:
+        name = match[1]
+        if name is None:
+            return "$"
+        if name not in self.environ:
+            self.fail(f"the environment has no variable {name!r} (a plain $ is written $$)")
+        return self.environ[name]

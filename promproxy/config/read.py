@@ -1,0 +1,167 @@
+"""Readers: each turns a place of a file into one kind of value, or raises ConfigError.
+
+`setting` ties a reader to a field of a schema class, and `section` reads such a class: unknown
+keys are errors, a missing key takes the field's default, a secret may stand in a file of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from promproxy.config import units
+from promproxy.config.place import Place
+from promproxy.errors import ConfigError
+from promproxy.secret import Secret
+
+T = TypeVar("T")
+Reader = Callable[[Place], T]
+
+
+def setting(reader: Reader[Any], *, default: Any = attrs.NOTHING, doc: str) -> Any:
+    """An attrs field that is read from the file; ``doc`` is its line in the reference manual."""
+    return attrs.field(
+        default=default, metadata={"reader": reader, "doc": doc}, repr=reader is not secret
+    )
+
+
+def section(cls: type[T]) -> Reader[T]:
+    """Reads a mapping as an instance of a schema class."""
+
+    def read(place: Place) -> T:
+        # mypy does not know that every schema class is an attrs class.
+        fields = {f.name: f for f in attrs.fields(cls)}  # type: ignore[arg-type]
+        twins = {f"{n}_file": n for n, f in fields.items() if f.metadata["reader"] is secret}
+        values: dict[str, Any] = {}
+        for key, at in place.entries().items():
+            if key not in fields and key not in twins:
+                at.unknown_key(key, [*fields, *twins])
+            name = twins.get(key, key)
+            if name in values:
+                at.fail(f"give either '{name}' or '{name}_file'")
+            values[name] = secret_file(at) if key in twins else fields[key].metadata["reader"](at)
+        for name, field in fields.items():
+            if field.default is attrs.NOTHING and name not in values:
+                place.fail(f"'{name}' is missing")
+        try:
+            return cls(**values)
+        except ValueError as error:
+            place.fail(str(error))
+
+    return read
+
+
+def text(place: Place) -> str:
+    """Any string; a number is not taken for one, since YAML may have changed its digits."""
+    value = place.scalar("a string")
+    if not place.is_string():
+        place.expected("a string; put it in quotes")
+    return value
+
+
+def matching(pattern: str, what: str) -> Reader[str]:
+    """Reads a string that matches the pattern as a whole; ``what`` says so in words."""
+    compiled = re.compile(pattern)
+
+    def read(place: Place) -> str:
+        value = text(place)
+        if not compiled.fullmatch(value):
+            place.expected(what)
+        return value
+
+    return read
+
+
+def integer(place: Place) -> int:
+    """A whole number of at least 0."""
+    value = place.scalar("a whole number")
+    if not value.isascii() or not value.isdigit():
+        place.expected("a whole number")
+    return int(value)
+
+
+def positive(place: Place) -> int:
+    """A whole number of at least 1."""
+    value = integer(place)
+    if value < 1:
+        place.expected("a whole number of at least 1")
+    return value
+
+
+def boolean(place: Place) -> bool:
+    """``true`` or ``false``."""
+    value = place.scalar("true or false").lower()
+    if value not in ("true", "false"):
+        place.expected("true or false")
+    return value == "true"
+
+
+def _in_units(parse: Callable[[str], T], place: Place) -> T:
+    try:
+        return parse(place.scalar("a value"))
+    except ValueError as error:
+        place.expected(str(error))
+
+
+def duration(place: Place) -> float:
+    """Seconds."""
+    return _in_units(units.duration_from_text, place)
+
+
+def positive_duration(place: Place) -> float:
+    """Seconds, more than 0."""
+    seconds = duration(place)
+    if seconds <= 0:
+        place.expected("a duration of more than 0")
+    return seconds
+
+
+def size(place: Place) -> int:
+    """Bytes."""
+    return _in_units(units.size_from_text, place)
+
+
+def path(place: Place) -> Path:
+    """A path; a relative one starts at the folder of the configuration file."""
+    return (place.file.parent / text(place)).absolute()
+
+
+def secret(place: Place) -> Secret:
+    """A secret that stands in the configuration itself."""
+    return Secret(text(place))
+
+
+def secret_file(place: Place) -> Secret:
+    """A secret that stands in a file, which must be readable."""
+    found = Secret(path=path(place))
+    try:
+        found.reveal()
+    except ConfigError as error:
+        place.fail(str(error))
+    return found
+
+
+def one_of(*words: str) -> Reader[str]:
+    """Reads one of the words."""
+
+    def read(place: Place) -> str:
+        value = text(place)
+        if value not in words:
+            place.expected(f"one of {', '.join(words)}")
+        return value
+
+    return read
+
+
+def list_of(reader: Reader[T]) -> Reader[tuple[T, ...]]:
+    """Reads a list."""
+    return lambda place: tuple(reader(item) for item in place.items())
+
+
+def mapping_of(reader: Reader[T]) -> Reader[dict[str, T]]:
+    """Reads a mapping with free keys."""
+    return lambda place: {key: reader(at) for key, at in place.entries().items()}

@@ -1,0 +1,33 @@
+"""Durations and sizes as Prometheus writes them (its documentation, "Configuration")."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_DURATION = re.compile(
+    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
+)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?B", re.ASCII)
+
+
+def duration_from_text(text: str) -> float:
+    """Seconds: ``1h30m``, ``10s``, ``500ms``, ``0``. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if text == "0":
+        return 0.0
+    if match is None or not text:
+        raise ValueError("a duration such as 30s, 500ms or 1h30m")
+    return float(
+        sum(int(n) * s for n, s in zip(match.groups(), _SECONDS.values(), strict=True) if n)
+    )
+
+
+def size_from_text(text: str) -> int:
+    """Bytes: ``10MB`` (1 kB is 1024 bytes, as for Prometheus), ``0``. Raises ValueError."""
+    match = _SIZE.fullmatch(text)
+    if text == "0":
+        return 0
+    if match is None:
+        raise ValueError("a size such as 512KB or 10MB")
+    return int(float(match[1]) * 1024 ** " KMGTPE".index(match[2] or " "))

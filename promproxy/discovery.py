@@ -1,0 +1,80 @@
+"""The discovery document: what Prometheus is told of a snapshot.
+
+Each target is rendered once. Where the address of promproxy itself goes stands a placeholder, a NUL
+byte, which JSON can never hold, so a document for one more address is a join and a replace.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from attrs import field, frozen
+
+from promproxy.target import Target
+
+SCRAPE_PATH = "/singleTargetMetrics"
+METRICS_PATH = "/metrics"
+OWN_SOURCE = "promproxy"
+
+_PLACEHOLDER = b"\0"
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+
+
+@frozen(kw_only=True)
+class EntryStyle:
+    """What the configuration says about every entry."""
+
+    scheme: str = "http"
+    path_prefix: str = ""
+
+    def target_entry(self, target: Target) -> bytes:
+        """A target's entry, with the placeholder."""
+        path = f"{self.path_prefix}{SCRAPE_PATH}/{target.id}"
+        return self._entry(path, target.source, json.dumps(target.instance), target.labels)
+
+    def own_entry(self) -> bytes:
+        """The entry of our own metrics endpoint, with the placeholder."""
+        address = f'"{_PLACEHOLDER.decode()}"'
+        return self._entry(f"{self.path_prefix}{METRICS_PATH}", OWN_SOURCE, address, {})
+
+    def _entry(
+        self, path: str, source: str, instance_json: str, labels: Mapping[str, str]
+    ) -> bytes:
+        ours = {
+            **labels,
+            "__scheme__": self.scheme,
+            "__metrics_path__": path,
+            "__meta_promproxy_source": source,
+        }
+        rendered = json.dumps(ours, separators=(",", ":"))[:-1]
+        address = _PLACEHOLDER.decode()
+        return (
+            f'{{"targets":["{address}"],"labels":{rendered},"instance":{instance_json}}}}}'.encode()
+        )
+
+
+@frozen(eq=False)
+class Document:
+    """A discovery document as it is sent: plain, and its validator."""
+
+    body: bytes = field(repr=False)
+    etag: str
+
+    def compressed(self) -> bytes:
+        """The body in gzip; level 1, which takes a third of the time of the default."""
+        return gzip.compress(self.body, 1, mtime=0)
+
+
+def document_for(fragments: Sequence[bytes], address: str) -> Document:
+    """The document in which these entries stand under an address."""
+    body = b"[" + b",\n".join(fragments).replace(_PLACEHOLDER, address.encode("ascii")) + b"]\n"
+    return Document(body, sha256(body).hexdigest()[:32])
+
+
+def valid_address(host: bytes) -> str | None:
+    """A request's Host as the address of a target, or None where it is no host or host:port."""
+    return host.decode("ascii") if _HOST.fullmatch(host) else None

@@ -1,0 +1,54 @@
+"""Every error that promproxy raises on purpose: one class per reaction.
+
+Messages are written for an operator and never hold a secret, a query string or a library's own
+error text: those go to the log of the place that met them.
+"""
+
+from __future__ import annotations
+
+
+class PromproxyError(Exception):
+    """The base of all of them."""
+
+
+class ConfigError(PromproxyError):
+    """The configuration cannot be used; the message names the file, the place and what to write."""
+
+
+class SourceError(PromproxyError):
+    """A source could not deliver its targets; its last good ones stay in force."""
+
+
+class ScrapeError(PromproxyError):
+    """A scrape failed before the target's own answer began.
+
+    ``reason`` is one short phrase that may be shown to whoever asked.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unreachable(ScrapeError):
+    """No connection to the target: name unknown, refused, timed out, or TLS refused."""
+
+
+class BadUpstream(ScrapeError):
+    """The target was reached, but what it sent is no usable HTTP answer."""
+
+
+class DeadlinePassed(ScrapeError):
+    """The target had not answered by the scrape's deadline."""
+
+
+class Busy(ScrapeError):
+    """A limit on concurrent scrapes is reached."""
+
+
+class LoopDetected(ScrapeError):
+    """The scrape came from this very process."""
+
+
+class CutShort(PromproxyError):
+    """The target's answer broke off after its head had been passed on."""

@@ -1,0 +1,87 @@
+"""What a scrape sends to its target, how long it may take, and what of the answer goes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from promproxy.errors import LoopDetected
+from promproxy.target import Target
+
+TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+LOOP_HEADER = "Promproxy-Loop"
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_PASSED_BACK = frozenset((b"content-type", b"content-encoding"))
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """Seconds; see the configuration's section ``scrape``."""
+
+    default: float = 10.0
+    maximum: float = 60.0
+    offset: float = 0.25
+
+    def deadline_in(self, header: bytes | None) -> float:
+        """Seconds until a scrape must have been answered, from the caller's time-out header.
+
+        A header that names no positive number counts as absent. A time-out shorter than twice the
+        offset is halved, so that there is always time left to scrape.
+        """
+        asked = _positive_number(header)
+        timeout = self.default if asked is None else min(asked, self.maximum)
+        return max(timeout - self.offset, timeout / 2)
+
+
+def _positive_number(header: bytes | None) -> float | None:
+    try:
+        number = float(header) if header is not None else math.nan
+    except ValueError:
+        return None
+    return number if number > 0 else None
+
+
+@frozen(kw_only=True)
+class CallerHeaders:
+    """Those headers of the caller's that matter; an absent one is None."""
+
+    accept: bytes | None
+    accept_encoding: bytes | None
+    user_agent: bytes | None
+    loop: bytes | None
+
+
+def request_headers(
+    target: Target, caller: CallerHeaders, *, seconds_left: float, process_id: bytes
+) -> list[tuple[bytes, bytes]]:
+    """All headers of the request to a target but ``Host``.
+
+    Raises LoopDetected where the request has been through this process before.
+    """
+    passed = [] if caller.loop is None else [caller.loop]
+    if any(process_id in value.replace(b",", b" ").split() for value in passed):
+        raise LoopDetected("the request came from this promproxy: a loop")
+    headers = [(name.encode(), value.encode()) for name, value in target.headers]
+    for name, value in (
+        (b"Accept", caller.accept),
+        (b"Accept-Encoding", caller.accept_encoding),
+        (b"User-Agent", caller.user_agent),
+    ):
+        if value is not None:
+            headers.append((name, value))
+    headers.append((TIMEOUT_HEADER.encode(), b"%.3f" % seconds_left))
+    headers.append((LOOP_HEADER.encode(), b", ".join([*passed, process_id])))
+    return headers
+
+
+def is_redirect(status: int) -> bool:
+    """Whether a status sends the caller elsewhere; such an answer is not passed on."""
+    return status in _REDIRECTS
+
+
+def passed_back(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Those headers of a target's answer that the caller gets, framing aside."""
+    return [(name, value) for name, value in headers if name.lower() in _PASSED_BACK]

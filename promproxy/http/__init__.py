@@ -1,0 +1,16 @@
+"""The outbound side: one agent per profile, from request bytes to a streamed answer.
+
+=================  ==========================================================================
+``origin``         where a request goes: the target's origin, router override, HTTP proxy
+``request``        a request head as bytes
+``head``           a complete answer head, parsed and judged
+``framing``        bytes of a connection -> head, body, end (pure, no sockets)
+``pool``           which idle connection to hand out, which to close (pure, no sockets)
+``response``       the answer: ``IResponse`` and ``IPushProducer`` in one
+``connection``     the Twisted protocol of one upstream connection
+``tls``            TLS contexts shared by all hosts of a profile, sessions kept for resumption
+``tunnel``         CONNECT through an HTTP proxy, as a Twisted endpoint
+``connect``        opens connections and names what went wrong
+``agent``          joins all of these
+=================  ==========================================================================
+"""

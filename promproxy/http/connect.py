@@ -1,0 +1,130 @@
+"""Opens connections, within a time limit, and names what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from attrs import define, field
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    wrapClientTLS,
+)
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    NoRouteError,
+    TimeoutError,
+)
+from twisted.internet.protocol import Factory
+
+from promproxy.errors import PromproxyError, Unreachable
+from promproxy.http.connection import Owner, UpstreamConnection
+from promproxy.http.origin import Origin, is_address
+from promproxy.http.tls import ResumingCreator, SessionCache
+from promproxy.http.tunnel import TunnelEndpoint, connect_request
+
+#: For how many origins a TLS session is kept (a few kilobytes each).
+MAX_SESSIONS = 4096
+
+_REASONS = {
+    ConnectionRefusedError: "connection refused",
+    DNSLookupError: "name not found",
+    ValueError: "name not found",  # HostnameEndpoint's answer to a name that cannot be encoded
+    TimeoutError: "connect timed out",
+    NoRouteError: "no route to host",
+    VerificationError: "TLS certificate not accepted",
+}
+
+
+def reason_of(error: BaseException) -> str:
+    """A short phrase for why a connection could not be made."""
+    if isinstance(error, SSL.Error):
+        # OpenSSL's errors are (library, function, reason) each; libraries give no codes.
+        if "certificate verify failed" in str(error):
+            return "TLS certificate not accepted"
+        return "TLS handshake failed"
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return reason
+    return "connection failed"
+
+
+@contextmanager
+def _our_errors() -> Generator[None, None, None]:
+    try:
+        yield
+    except (PromproxyError, CancelledError):
+        raise
+    except ConnectingCancelledError as error:
+        raise CancelledError() from error
+    except Exception as error:
+        raise Unreachable(reason_of(error)) from error
+
+
+def _timed_out(_result: object, _seconds: float) -> NoReturn:
+    raise Unreachable("connect timed out")
+
+
+@define
+class Connector:
+    """Makes the connections of one agent.
+
+    A connection counts as made once the TCP connection, the proxy's tunnel and the TLS
+    handshake are there; all of that, and the look-up of the name, has ``timeout_seconds``.
+    """
+
+    _reactor: Any
+    _tls_policy: Any
+    _timeout_seconds: float
+    _sessions: SessionCache = field(factory=lambda: SessionCache(MAX_SESSIONS), init=False)
+
+    def connect(self, origin: Origin, owner: Owner) -> Deferred[UpstreamConnection]:
+        """Fires with a connection ready for its first exchange.
+
+        Fails with :class:`Unreachable`; cancelling gives up the attempt.
+        """
+        made = Deferred.fromCoroutine(self._connect(origin, owner))
+        return made.addTimeout(self._timeout_seconds, self._reactor, _timed_out)
+
+    def keep_session(self, connection: UpstreamConnection) -> None:
+        """Remember the TLS session of a connection that has just served."""
+        if connection.encrypted:
+            handle = connection.transport.getHandle()
+            self._sessions.keep(connection.key, handle.get_session())
+
+    async def _connect(self, origin: Origin, owner: Owner) -> UpstreamConnection:
+        with _our_errors():
+            connection = UpstreamConnection(owner, origin.key)
+            await self._endpoint(origin).connect(Factory.forProtocol(lambda: connection))
+            if origin.tls:
+                await connection.secured()
+            return connection
+
+    def _endpoint(self, origin: Origin) -> Any:
+        hop = (origin.proxy.host, origin.proxy.port) if origin.proxy else origin.peer
+        endpoint = self._tcp_endpoint(*hop)
+        if origin.tunnel:
+            endpoint = TunnelEndpoint(endpoint, connect_request(origin))
+        if origin.tls:
+            creator = self._tls_policy.creatorForNetloc(origin.host.encode("ascii"), origin.port)
+            session = self._sessions.get(origin.key)
+            if session is not None:
+                creator = ResumingCreator(creator, session)
+            endpoint = wrapClientTLS(creator, endpoint)
+        return endpoint
+
+    def _tcp_endpoint(self, host: str, port: int) -> Any:
+        seconds = self._timeout_seconds
+        if not is_address(host):
+            return HostnameEndpoint(self._reactor, host, port, timeout=seconds)
+        # The reactor would look up an address too, in its thread pool.
+        kind = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
+        return kind(self._reactor, host, port, timeout=seconds)

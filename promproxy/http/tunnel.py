@@ -1,0 +1,96 @@
+"""CONNECT through an HTTP proxy, as a Twisted endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from promproxy.errors import Unreachable
+from promproxy.http.framing import ResponseReader
+from promproxy.http.origin import Origin
+from promproxy.http.request import render_headers
+
+
+def connect_request(origin: Origin) -> bytes:
+    """The CONNECT for this origin, which has a proxy."""
+    assert origin.proxy is not None
+    peer = origin.peer_authority
+    headers = [(b"Host", peer)]
+    if origin.proxy.authorization is not None:
+        headers.append((b"Proxy-Authorization", origin.proxy.authorization))
+    return b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (peer, render_headers(headers))
+
+
+@implementer(IStreamClientEndpoint)
+@frozen
+class TunnelEndpoint:
+    """Connects to what lies behind a proxy; ``request`` is the whole CONNECT."""
+
+    _proxy: Any
+    _request: bytes
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        """Fires with the factory's protocol, connected; fails with :class:`Unreachable`."""
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, inner: Any) -> Any:
+        tunnel = await self._proxy.connect(Factory.forProtocol(_Tunnel))
+        await tunnel.open(self._request)
+        return tunnel.carry(inner)
+
+
+class _Tunnel(Protocol):
+    """Speaks to the proxy first, then only hands through."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self._reader = ResponseReader(head_only=True)
+        self._opened: Deferred[None] | None = None
+        self._inner: Any = None
+
+    def open(self, request: bytes) -> Deferred[None]:
+        self._opened = Deferred(lambda _: self.transport.abortConnection())
+        self.transport.write(request)
+        return self._opened
+
+    def carry(self, factory: Any) -> Any:
+        self._inner = factory.buildProtocol(self.transport.getPeer())
+        self._inner.makeConnection(self.transport)
+        return self._inner
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._inner is not None:
+            self._inner.dataReceived(data)
+            return
+        self._reader.feed(data)
+        head = self._reader.head
+        if self._reader.error is not None or self._reader.surplus:
+            self._refused("HTTP proxy sent no usable answer")
+        elif head is None or self._opened is None:
+            return
+        elif head.code == 407:
+            self._refused("HTTP proxy asks for other credentials")
+        elif head.code // 100 != 2:
+            self._refused("HTTP proxy refused the connection")
+        else:
+            opened, self._opened = self._opened, None
+            opened.callback(None)
+
+    def _refused(self, reason: str) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            self.transport.abortConnection()
+            opened.errback(Unreachable(reason))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._inner is not None:
+            self._inner.connectionLost(reason)
+        else:
+            self._refused("HTTP proxy closed the connection")

@@ -1,0 +1,162 @@
+"""Our own metrics, in a collector registry of their own. None has a label per target."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter as CountOf
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import define, field
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    Summary,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from twisted import __version__ as twisted_version
+
+from promproxy import __version__
+from promproxy.registry import SourceState
+from promproxy.snapshot import Snapshot
+
+SCRAPE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@define(eq=False)
+class _ScrapeMetrics:
+    """The children of one source and outcome, looked up once (labels() is slow)."""
+
+    count: Counter
+    duration: Histogram
+    bytes: Counter
+
+
+@define(eq=False)
+class Metrics:
+    """What promproxy counts of itself."""
+
+    registry: CollectorRegistry = field(factory=CollectorRegistry)
+    in_flight: Gauge = field(init=False)
+    _scrapes: Counter = field(init=False)
+    _durations: Histogram = field(init=False)
+    _bytes: Counter = field(init=False)
+    _refreshes: Counter = field(init=False)
+    _refresh_durations: Summary = field(init=False)
+    _children: dict[tuple[str, str], _ScrapeMetrics] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        registry = self.registry
+        self.in_flight = Gauge(
+            "promproxy_scrapes_in_flight", "Scrapes being answered now.", registry=registry
+        )
+        self._scrapes = Counter(
+            "promproxy_scrapes_total",
+            "Scrapes by the target's source and by how they ended.",
+            ("source", "outcome"),
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "promproxy_scrape_duration_seconds",
+            "Time from a scrape's request to the end of its answer.",
+            ("source",),
+            buckets=SCRAPE_BUCKETS,
+            registry=registry,
+        )
+        self._bytes = Counter(
+            "promproxy_scrape_body_bytes_total",
+            "Bytes of bodies passed on from targets.",
+            ("source",),
+            registry=registry,
+        )
+        self._refreshes = Counter(
+            "promproxy_source_refreshes_total",
+            "Refreshes of a source by outcome.",
+            ("source", "outcome"),
+            registry=registry,
+        )
+        self._refresh_durations = Summary(
+            "promproxy_source_refresh_duration_seconds",
+            "Time that refreshes of a source took.",
+            ("source",),
+            registry=registry,
+        )
+        build = Gauge(
+            "promproxy_build_info",
+            "Always 1; what this promproxy is made of.",
+            ("version", "pythonversion", "twistedversion"),
+            registry=registry,
+        )
+        build.labels(__version__, platform.python_version(), twisted_version).set(1)
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+
+    def scraped(self, source: str, outcome: str, seconds: float, size: int) -> None:
+        """Count a scrape that has ended."""
+        children = self._children.get((source, outcome))
+        if children is None:
+            children = self._children[source, outcome] = _ScrapeMetrics(
+                self._scrapes.labels(source, outcome),
+                self._durations.labels(source),
+                self._bytes.labels(source),
+            )
+        children.count.inc()
+        children.duration.observe(seconds)
+        children.bytes.inc(size)
+
+    def refreshed(self, source: str, seconds: float, succeeded: bool) -> None:
+        """Count a refresh that has ended."""
+        self._refreshes.labels(source, "success" if succeeded else "failure").inc()
+        self._refresh_durations.labels(source).observe(seconds)
+
+    def watch(
+        self, snapshot: Callable[[], Snapshot], states: Callable[[], Mapping[str, SourceState]]
+    ) -> None:
+        """Report what the registry holds whenever the metrics are asked for."""
+        self.registry.register(_RegistryCollector(snapshot, states))
+
+
+@define(eq=False)
+class _RegistryCollector(Collector):
+    """The registry's state as gauges."""
+
+    _snapshot: Callable[[], Snapshot]
+    _states: Callable[[], Mapping[str, SourceState]]
+
+    def collect(self) -> Iterable[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        snapshot, states = self._snapshot(), self._states()
+        targets = _gauge("source_targets", "Targets of a source's last good refresh.", "source")
+        dropped = _gauge(
+            "source_dropped",
+            "Targets and labels left out of a source's last good refresh.",
+            "source",
+            "reason",
+        )
+        for name, listing in snapshot.listings.items():
+            targets.add_metric([name], len(listing.delivery.targets))
+            for reason, count in CountOf(d.reason for d in listing.delivery.dropped).items():
+                dropped.add_metric([name, reason], count)
+        success = _gauge(
+            "source_last_success_timestamp_seconds", "When a source last delivered.", "source"
+        )
+        healthy = _gauge(
+            "source_last_refresh_successful", "Whether a source's last refresh succeeded.", "source"
+        )
+        for name, state in states.items():
+            if state.last_success is not None:
+                success.add_metric([name], state.last_success)
+            healthy.add_metric([name], state.has_delivered and not state.failures)
+        same_id = _gauge("duplicate_ids", "Targets not served since another has their id.")
+        same_id.add_metric([], snapshot.duplicate_ids())
+        same_instance = _gauge("duplicate_instances", "Instance labels that several targets have.")
+        same_instance.add_metric([], len(snapshot.duplicate_instances()))
+        return [targets, dropped, success, healthy, same_id, same_instance]
+
+
+def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"promproxy_{name}", documentation, labels=labels)

@@ -1,0 +1,25 @@
+"""Sources: where targets come from. One module or folder per kind."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from promproxy.target import Delivery
+
+
+class Source(Protocol):
+    """What the registry asks for targets."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two refreshes."""
+
+    async def targets(self) -> Delivery:
+        """All targets of this moment; the same object as before where nothing changed.
+
+        Raises SourceError where they cannot be had in full.
+        """

@@ -1,0 +1,38 @@
+"""What ``twistd promproxy`` runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.python import usage
+
+from promproxy.config.load import load_config
+from promproxy.config.schema import Config
+from promproxy.errors import ConfigError
+from promproxy.service import Daemon, make_daemon
+
+
+class Options(usage.Options):
+    """The command line behind ``twistd promproxy``."""
+
+    optParameters = [  # noqa: RUF012 - twisted.python.usage reads it from the class
+        ["config", "c", "/etc/promproxy/promproxy.yml", "The configuration file."],
+    ]
+    config: Config
+
+    def postOptions(self) -> None:
+        """Read the configuration now, while there is still someone to read what is wrong."""
+        try:
+            self.config = load_config(Path(self["config"]), os.environ)
+        except ConfigError as error:
+            raise usage.UsageError(str(error)) from error
+
+
+def makeService(options: Options) -> Daemon:
+    """The daemon, for twistd to start. Raises SystemExit with one line."""
+    try:
+        return make_daemon(options.config, reactor)
+    except ConfigError as error:
+        raise SystemExit(f"promproxy: {error}") from error

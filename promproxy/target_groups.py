@@ -1,0 +1,122 @@
+"""Target groups, the format of file_sd and http_sd, read as targets that we scrape.
+
+Source: Prometheus documentation, "Configuration", ``<file_sd_config>`` and ``<http_sd_config>``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from urllib.parse import quote, urlencode
+
+from attrs import frozen
+
+from promproxy.errors import SourceError
+from promproxy.ids import endpoint_suffix, safe_id
+from promproxy.labels import passed_labels, problem_with_label, shown
+from promproxy.target import Dropped, Target
+
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_SAFE_IN_PATH = "/$&+,:;=@~"  # what Go's net/url leaves alone, as Prometheus would send it
+_PARAM = "__param_"
+
+
+@frozen(kw_only=True)
+class GroupRules:
+    """What a source's configuration says about all of its groups.
+
+    ``allowed_hosts`` are patterns as of ``fnmatch``; empty allows every host.
+    """
+
+    source: str
+    outbound: str = ""
+    honor_job: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class _Endpoint:
+    """What a group's labels say about how its addresses are scraped."""
+
+    scheme: str
+    path: str
+    query: str
+    instance: str
+
+
+def targets_from_groups(groups: Iterable[object], rules: GroupRules) -> Iterator[Target | Dropped]:
+    """Each target of the groups, and what had to be left out.
+
+    Raises SourceError where a group has not the format's shape.
+    """
+    for number, group in enumerate(groups, 1):
+        if not isinstance(group, Mapping):
+            raise SourceError(f"group {number} is no mapping with 'targets' and 'labels'")
+        addresses, labels = group.get("targets"), group.get("labels") or {}
+        if not isinstance(addresses, list):
+            raise SourceError(f"group {number}: 'targets' is no list")
+        if not isinstance(labels, Mapping):
+            raise SourceError(f"group {number}: 'labels' is no mapping")
+        yield from _targets_of_group(addresses, labels, rules, f"group {number}")
+
+
+def _targets_of_group(
+    addresses: list[object], raw: Mapping[object, object], rules: GroupRules, where: str
+) -> Iterator[Target | Dropped]:
+    labels, dropped = passed_labels(raw, honor_job=rules.honor_job, where=where)
+    yield from dropped
+    endpoint = _endpoint(raw)
+    for address in addresses:
+        match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+        if match is None or not 0 < int(match["port"]) < 65536:
+            yield Dropped(f"target {shown(address)} of {where}", "target_address")
+        elif isinstance(endpoint, str):
+            yield Dropped(f"target {shown(address)} of {where}", endpoint)
+        elif not _is_allowed(match["host"], rules.allowed_hosts):
+            yield Dropped(f"target {shown(address)} of {where}", "host_not_allowed")
+        else:
+            yield _target(match["host"], int(match["port"]), endpoint, labels, rules)
+
+
+def _endpoint(raw: Mapping[object, object]) -> _Endpoint | str:
+    """How to scrape, or why that cannot be told."""
+    steering: dict[str, str] = {}
+    for name, value in raw.items():
+        if problem_with_label(name, value) is None:
+            steering[str(name)] = str(value)
+        elif name in ("__scheme__", "__metrics_path__"):
+            return "target_labels"
+    scheme = steering.get("__scheme__") or "http"
+    path = steering.get("__metrics_path__") or "/metrics"
+    if scheme not in ("http", "https"):
+        return "target_scheme"
+    params = {k[len(_PARAM) :]: v for k, v in steering.items() if k.startswith(_PARAM)}
+    return _Endpoint(
+        scheme=scheme,
+        path=quote(path if path.startswith("/") else f"/{path}", safe=_SAFE_IN_PATH),
+        query=urlencode(sorted(params.items())),
+        instance=steering.get("instance", ""),
+    )
+
+
+def _is_allowed(host: str, patterns: tuple[str, ...]) -> bool:
+    return not patterns or any(fnmatchcase(host.lower(), p.lower()) for p in patterns)
+
+
+def _target(
+    host: str, port: int, endpoint: _Endpoint, labels: Mapping[str, str], rules: GroupRules
+) -> Target:
+    name = f"{host}:{port}{endpoint_suffix(endpoint.path, endpoint.query)}"
+    return Target(
+        id=safe_id(f"{rules.source}/{name}"),
+        source=rules.source,
+        scheme=endpoint.scheme,
+        host=host.strip("[]"),
+        port=port,
+        path=endpoint.path,
+        query=endpoint.query,
+        instance=endpoint.instance or name,
+        labels=labels,
+        outbound=rules.outbound,
+    )

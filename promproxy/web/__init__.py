@@ -1,0 +1,1 @@
+"""The web tree: one resource per module, joined in `root`."""

@@ -1,0 +1,50 @@
+"""Short plain answers, and the one place where an error becomes a status."""
+
+from __future__ import annotations
+
+from twisted.web.server import Request
+
+from promproxy.errors import (
+    BadUpstream,
+    Busy,
+    DeadlinePassed,
+    LoopDetected,
+    ScrapeError,
+    Unreachable,
+)
+
+# Each error's status, and its name in `promproxy_scrapes_total`.
+_MEANING: dict[type[ScrapeError], tuple[int, str]] = {
+    Unreachable: (502, "unreachable"),
+    BadUpstream: (502, "bad_answer"),
+    Busy: (503, "busy"),
+    DeadlinePassed: (504, "timeout"),
+    LoopDetected: (508, "loop"),
+}
+_PHRASES = {508: b"Loop Detected"}  # the one that Twisted does not know (RFC 5842, section 7.2)
+
+
+def _meaning(error: ScrapeError) -> tuple[int, str]:
+    return next(meaning for kind, meaning in _MEANING.items() if isinstance(error, kind))
+
+
+def status_of(error: ScrapeError) -> int:
+    """The HTTP status that tells of an error."""
+    return _meaning(error)[0]
+
+
+def outcome_of(error: ScrapeError) -> str:
+    """What the metrics call an error."""
+    return _meaning(error)[1]
+
+
+def plain_answer(
+    request: Request, status: int, text: str, content_type: str = "text/plain"
+) -> bytes:
+    """Set up an answer in UTF-8; what it returns is the body."""
+    body = f"{text}\n".encode()
+    request.setResponseCode(status, _PHRASES.get(status))
+    request.setHeader(b"Content-Type", f"{content_type}; charset=utf-8".encode())
+    request.setHeader(b"X-Content-Type-Options", b"nosniff")
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    return body

@@ -1,0 +1,160 @@
+"""``/discovery``: the document that Prometheus reads its targets from."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from twisted.web.static import NoRangeStaticProducer
+
+from promproxy.discovery import Document, document_for, valid_address
+from promproxy.registry import Registry
+from promproxy.snapshot import Snapshot
+from promproxy.web.answers import plain_answer
+from promproxy.web.site import PlainRequest
+
+T = TypeVar("T")
+InThread = Callable[[Callable[[], T]], "Deferred[T]"]
+
+MOST_ADDRESSES = 8
+RETRY_AFTER_SECONDS = 5
+
+log = Logger()
+
+
+@define(eq=False)
+class _Rendered:
+    """A document, made once however many ask for it, and in gzip once someone wants that."""
+
+    document: Deferred[Document]
+    gzip: Deferred[bytes] | None = None
+
+
+@define(eq=False)
+class DocumentCache:
+    """The documents of the newest snapshot, by address and source; at most 8 addresses.
+
+    Joining, hashing and compressing take a moment for 100 000 targets, so they run in a thread.
+    """
+
+    _in_thread: InThread[Any]
+    _own_entry: bytes | None
+    _snapshot: Snapshot | None = field(default=None, init=False)
+    _by_address: OrderedDict[str, dict[str | None, _Rendered]] = field(
+        factory=OrderedDict, init=False
+    )
+
+    def get(self, snapshot: Snapshot, source: str | None, address: str) -> _Rendered:
+        """The document of a snapshot, or of one source in it, under an address."""
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self._by_address.clear()
+        by_source = self._by_address.setdefault(address, {})
+        self._by_address.move_to_end(address)
+        if len(self._by_address) > MOST_ADDRESSES:
+            self._by_address.popitem(last=False)
+        if source not in by_source:
+            fragments = snapshot.fragments(source)
+            if source is None and self._own_entry is not None:
+                fragments.append(self._own_entry)
+            by_source[source] = _Rendered(self._in_thread(lambda: document_for(fragments, address)))
+        return by_source[source]
+
+    async def compressed(self, rendered: _Rendered) -> bytes:
+        """The document in gzip."""
+        document = await _shared(rendered.document)
+        if rendered.gzip is None:
+            rendered.gzip = self._in_thread(document.compressed)
+        return await _shared(rendered.gzip)
+
+
+def _shared(made: Deferred[T]) -> Deferred[T]:
+    """A Deferred of one's own for a result that others wait for too."""
+    mine: Deferred[T] = Deferred()
+
+    def pass_on(result: T) -> T:
+        mine.callback(result)
+        return result
+
+    def pass_failure_on(failure: Failure) -> None:
+        mine.errback(failure)
+
+    made.addCallbacks(pass_on, pass_failure_on)
+    return mine
+
+
+class DiscoveryResource(Resource):
+    """``?source=NAME`` asks for the targets of one source."""
+
+    isLeaf = True
+
+    def __init__(self, registry: Registry, cache: DocumentCache, address: str) -> None:
+        super().__init__()
+        self._registry = registry
+        self._cache = cache
+        self._address = address
+
+    def render_GET(self, request: PlainRequest) -> bytes | int:
+        """The document, or why it cannot be had yet."""
+        source = request.args.get(b"source", [None])[-1]
+        name = None if source is None else source.decode("utf-8", "replace")
+        if name is not None and name not in self._registry.states:
+            known = ", ".join(self._registry.states) or "none"
+            return plain_answer(request, 404, f"no such source; there are: {known}")
+        missing = self._registry.missing(name)
+        if missing:
+            request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
+            text = f"not ready: waiting for the first targets of {', '.join(missing)}"
+            return plain_answer(request, 503, text)
+        address = self._address or valid_address(request.getHeader(b"Host") or b"")
+        if address is None:
+            return plain_answer(
+                request, 400, "the Host header is no address for targets; set discovery.address"
+            )
+        rendered = self._cache.get(self._registry.snapshot, name, address)
+        answering = Deferred.fromCoroutine(self._answer(request, rendered))
+        request.notifyFinish().addErrback(lambda _: answering.cancel())
+        answering.addErrback(self._broken, request)
+        return NOT_DONE_YET
+
+    async def _answer(self, request: PlainRequest, rendered: _Rendered) -> None:
+        document = await _shared(rendered.document)
+        etag, body = document.etag, document.body
+        if accepts_gzip(request.getHeader(b"Accept-Encoding")):
+            body = await self._cache.compressed(rendered)
+            etag += "-gzip"
+            request.setHeader(b"Content-Encoding", b"gzip")
+        # The address, and with it the body, may come from the request's Host.
+        request.setHeader(b"Vary", b"Accept-Encoding, Host")
+        if request.setETag(f'"{etag}"'.encode()) is not None:
+            request.responseHeaders.removeHeader(b"Content-Encoding")
+            request.finish()
+            return
+        request.setHeader(b"Content-Type", b"application/json")
+        request.setHeader(b"Content-Length", b"%d" % len(body))
+        if request.method == b"HEAD":
+            request.finish()
+            return
+        NoRangeStaticProducer(request, BytesIO(body)).start()
+
+    def _broken(self, failure: Failure, request: PlainRequest) -> None:
+        if not request.is_gone:
+            log.failure("answering /discovery failed", failure)
+            request.abort()
+
+
+def accepts_gzip(header: bytes | None) -> bool:
+    """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
+    for item in (header or b"").lower().split(b","):
+        coding, _, parameter = item.partition(b";")
+        if coding.strip() in (b"gzip", b"x-gzip"):
+            return parameter.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False

@@ -1,0 +1,40 @@
+"""``/-/healthy`` and ``/-/ready``, for probes."""
+
+from __future__ import annotations
+
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from promproxy.registry import Registry
+from promproxy.web.answers import plain_answer
+
+
+class HealthyResource(Resource):
+    """The process is alive: always 200."""
+
+    isLeaf = True
+
+    def render_GET(self, request: Request) -> bytes:
+        """One line of text."""
+        return plain_answer(request, 200, "promproxy is healthy.")
+
+
+class ReadyResource(Resource):
+    """200 once ``/discovery`` can be served; before that 503, and which sources are missing."""
+
+    isLeaf = True
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def render_GET(self, request: Request) -> bytes:
+        """One line per missing source, or that there is none."""
+        missing = self._registry.missing()
+        if not missing:
+            return plain_answer(request, 200, "promproxy is ready.")
+        lines = []
+        for name in missing:
+            state = self._registry.states[name]
+            lines.append(f"{name}: {state.last_error or 'its first refresh is under way'}")
+        return plain_answer(request, 503, "not ready, sources missing:\n" + "\n".join(lines))

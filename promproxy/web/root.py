@@ -1,0 +1,46 @@
+"""The resource tree: which path leads where."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from twisted.web.resource import IResource, Resource
+
+
+@frozen(kw_only=True)
+class Pages:
+    """The resources of the tree."""
+
+    landing: Resource
+    discovery: IResource
+    scrape: IResource
+    metrics: IResource
+    healthy: IResource
+    ready: IResource
+
+
+def make_root(pages: Pages, path_prefix: str = "") -> Resource:
+    """The tree; below the prefix it is there once more, for a reverse proxy that keeps it."""
+    root = pages.landing
+    root.putChild(b"", root)
+    root.putChild(b"discovery", pages.discovery)
+    root.putChild(b"singleTargetMetrics", pages.scrape)
+    root.putChild(b"metrics", pages.metrics)
+    root.putChild(b"promregatorMetrics", pages.metrics)
+    probes = Resource()
+    probes.putChild(b"healthy", pages.healthy)
+    probes.putChild(b"ready", pages.ready)
+    root.putChild(b"-", probes)
+    _mount_below(root, path_prefix)
+    return root
+
+
+def _mount_below(root: Resource, path_prefix: str) -> None:
+    place = root
+    *folders, last = path_prefix.encode().split(b"/")[1:] or [b""]
+    if not last:
+        return
+    for name in folders:
+        folder = Resource()
+        place.putChild(name, folder)
+        place = folder
+    place.putChild(last, root)
