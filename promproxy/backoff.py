@@ -8,12 +8,12 @@ def next_delay(*, interval: float, failures: int, random: float) -> float:
 
     ``failures`` counts those in a row; ``random`` is from [0, 1). A success waits for the interval.
     Failures wait from 5 s (or the interval, if shorter) on twice as long each time, up to five
-    intervals, but at least 5 s and at most 5 min. The jitter of a tenth either way keeps sources,
-    and replicas, from asking all at once.
+    intervals, but at least 5 s and at most 5 min. Up to a tenth less is waited, so that sources,
+    and replicas, do not ask all at once.
     """
     delay = interval
     if failures:
         cap = min(max(5 * interval, 5.0), 300.0)
         # The exponent is bounded, since a float is.
         delay = min(cap, min(interval, 5.0) * 2.0 ** min(failures - 1, 30))
-    return delay * (0.9 + 0.2 * random)
+    return delay * (1 - random / 10)

@@ -18,10 +18,10 @@ from promproxy.target import Target
 
 SCRAPE_PATH = "/singleTargetMetrics"
 METRICS_PATH = "/metrics"
-OWN_SOURCE = "promproxy"
+OWN_SOURCE = "promproxy"  # what __meta_promproxy_source says of our own metrics endpoint
 
 _PLACEHOLDER = b"\0"
-_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?")
 
 
 @frozen(kw_only=True)
@@ -77,4 +77,7 @@ def document_for(fragments: Sequence[bytes], address: str) -> Document:
 
 def valid_address(host: bytes) -> str | None:
     """A request's Host as the address of a target, or None where it is no host or host:port."""
-    return host.decode("ascii") if _HOST.fullmatch(host) else None
+    match = _HOST.fullmatch(host)
+    if match is None or int(match["port"] or 1) not in range(1, 65536):
+        return None
+    return host.decode("ascii")

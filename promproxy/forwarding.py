@@ -14,7 +14,7 @@ TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 LOOP_HEADER = "Promproxy-Loop"
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-_PASSED_BACK = frozenset((b"content-type", b"content-encoding"))
+_PASSED_BACK = frozenset((b"content-type", b"content-encoding", b"content-length"))
 
 
 @frozen(kw_only=True)
@@ -32,7 +32,7 @@ class Timeouts:
         offset is halved, so that there is always time left to scrape.
         """
         asked = _positive_number(header)
-        timeout = self.default if asked is None else min(asked, self.maximum)
+        timeout = min(self.default if asked is None else asked, self.maximum)
         return max(timeout - self.offset, timeout / 2)
 
 
@@ -83,5 +83,20 @@ def is_redirect(status: int) -> bool:
 
 
 def passed_back(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Those headers of a target's answer that the caller gets, framing aside."""
+    """Those headers of a target's answer that the caller gets.
+
+    A length stays with its body, which passes unchanged, so that even HTTP/1.0 shows a cut.
+    """
     return [(name, value) for name, value in headers if name.lower() in _PASSED_BACK]
+
+
+def says_unknown_to_router(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the gorouter, and not the app, answered that it cannot reach the instance.
+
+    Source: gorouter, handlers/lookup.go and proxy/round_tripper/error_handler.go.
+    """
+    return any(
+        name.lower() == b"x-cf-routererror"
+        and value.startswith((b"unknown_route", b"endpoint_failure", b"no_endpoints"))
+        for name, value in headers
+    )

@@ -1,13 +1,13 @@
-"""A JSON array decoded element by element.
+"""Large JSON documents decoded piece by piece.
 
 ``json.loads`` of a large document keeps the interpreter lock until it is done (40 ms for 7 MB), in
-a thread as well; element by element the reactor gets its turns in between.
+a thread as well; piece by piece the reactor gets its turns in between.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
@@ -16,40 +16,74 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 def json_array_elements(text: str) -> Iterator[Any]:
     """The elements of the array that the text is. Raises ValueError where it is none."""
-    return elements_from(text, _skip_space(text, 0), must_end=True)
+    reader = JsonReader(text)
+    for _ in reader.elements():
+        yield reader.value()
+    reader.end()
 
 
-def elements_from(text: str, start: int, *, must_end: bool = False) -> Generator[Any, None, int]:
-    """The elements of the array that begins at ``start``; returns the index behind it.
+class JsonReader:
+    """Reads a JSON text from its start to its end. Every method raises ValueError at what is none.
 
-    ``must_end``: nothing but white space may follow. Raises ValueError at what is no JSON.
+    Each turn of `elements` and `members` stands before a value, which must be read, by `value` or
+    by `elements` or `members` again, before the next turn.
     """
-    decode = JSONDecoder().raw_decode
-    at = _expect(text, start, "[")
-    if text[at : at + 1] != "]":
-        while True:
-            try:
-                element, at = decode(text, at)
-            except RecursionError as error:
-                raise ValueError("nested too deeply") from error
-            yield element
-            at = _skip_space(text, at)
-            if text[at : at + 1] != ",":
-                break
-            at = _skip_space(text, at + 1)
-    at = _expect(text, at, "]")
-    if must_end and at != len(text):
-        raise JSONDecodeError("Extra data", text, at)
-    return at
 
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._decode = JSONDecoder().raw_decode
+        self._at = self._behind_space(0)
 
-def _skip_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+    def value(self) -> Any:
+        """The value that comes next, as ``json.loads`` would give it."""
+        try:
+            value, at = self._decode(self._text, self._at)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        self._at = self._behind_space(at)
+        return value
 
+    def elements(self) -> Iterator[None]:
+        """One turn for each element of the array that comes next."""
+        self._take("[")
+        if not self._try("]"):
+            yield
+            while not self._try("]"):
+                self._take(",")
+                yield
 
-def _expect(text: str, at: int, character: str) -> int:
-    """The index of what follows the character that must stand here."""
-    if text[at : at + 1] != character:
-        raise JSONDecodeError(f"Expecting '{character}'", text, at)
-    return _skip_space(text, at + 1)
+    def members(self) -> Iterator[str]:
+        """The name of each member of the object that comes next."""
+        self._take("{")
+        if not self._try("}"):
+            yield self._name()
+            while not self._try("}"):
+                self._take(",")
+                yield self._name()
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self._at != len(self._text):
+            raise JSONDecodeError("Extra data", self._text, self._at)
+
+    def _name(self) -> str:
+        name = self.value()
+        if not isinstance(name, str):
+            raise JSONDecodeError("Expecting a member's name", self._text, self._at)
+        self._take(":")
+        return name
+
+    def _take(self, character: str) -> None:
+        if not self._try(character):
+            raise JSONDecodeError(f"Expecting '{character}'", self._text, self._at)
+
+    def _try(self, character: str) -> bool:
+        """Go past the character if it comes next."""
+        if not self._text.startswith(character, self._at):
+            return False
+        self._at = self._behind_space(self._at + 1)
+        return True
+
+    def _behind_space(self, at: int) -> int:
+        match = _SPACE.match(self._text, at)
+        return match.end() if match else at

@@ -62,5 +62,8 @@ def passed_labels(
 
 def shown(value: object) -> str:
     """A foreign value, quoted and short enough for a log line."""
-    text = repr(value)
+    try:
+        text = repr(value[:80] if isinstance(value, str) else value)
+    except (ValueError, RecursionError):  # a number too long, or lists nested too deeply, to write
+        return f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."

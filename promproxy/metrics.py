@@ -133,14 +133,24 @@ class _RegistryCollector(Collector):
         targets = _gauge("source_targets", "Targets of a source's last good refresh.", "source")
         dropped = _gauge(
             "source_dropped",
-            "Targets and labels left out of a source's last good refresh.",
+            "Bad targets and labels dropped from a source's last good refresh.",
+            "source",
+            "reason",
+        )
+        left_out = _gauge(
+            "source_left_out",
+            "Apps that are no targets in a source's last good refresh, by reason.",
             "source",
             "reason",
         )
         for name, listing in snapshot.listings.items():
             targets.add_metric([name], len(listing.delivery.targets))
-            for reason, count in CountOf(d.reason for d in listing.delivery.dropped).items():
-                dropped.add_metric([name, reason], count)
+            for gauge, things in (
+                (dropped, listing.delivery.dropped),
+                (left_out, listing.delivery.left_out),
+            ):
+                for reason, count in CountOf(thing.reason for thing in things).items():
+                    gauge.add_metric([name, reason], count)
         success = _gauge(
             "source_last_success_timestamp_seconds", "When a source last delivered.", "source"
         )
@@ -155,7 +165,7 @@ class _RegistryCollector(Collector):
         same_id.add_metric([], snapshot.duplicate_ids())
         same_instance = _gauge("duplicate_instances", "Instance labels that several targets have.")
         same_instance.add_metric([], len(snapshot.duplicate_instances()))
-        return [targets, dropped, success, healthy, same_id, same_instance]
+        return [targets, dropped, left_out, success, healthy, same_id, same_instance]
 
 
 def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
 
 
 @define(eq=False)
@@ -24,6 +25,8 @@ class RefreshLoop:
     _loop: LoopingCall = field(init=False)
     _turn: Deferred[None] = field(init=False)
     _ended: Deferred[LoopingCall] = field(init=False)
+    _pause_end: IDelayedCall | None = field(default=None, init=False)
+    _asked_for: float | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Begin with a refresh at once."""
@@ -38,13 +41,34 @@ class RefreshLoop:
             self._turn.cancel()
         return self._ended
 
+    def hurry(self, seconds: float) -> None:
+        """Begin a refresh in so many seconds, if none would begin before that anyway."""
+        moment = self._clock.seconds() + seconds
+        if self._pause_end is None:  # one is under way, which may have read too early
+            self._asked_for = moment if self._asked_for is None else min(self._asked_for, moment)
+        elif moment < self._pause_end.getTime():
+            self._pause_end.reset(seconds)
+
     def _next_turn(self) -> Deferred[None]:
         self._turn = Deferred.fromCoroutine(self._refresh_and_pause())
         return self._turn
 
     async def _refresh_and_pause(self) -> None:
-        try:
+        # Cancelled by stop(), or by a source that let an error of its own out: that ends nothing.
+        with suppress(CancelledError):
             await self._refresh()
-            await deferLater(self._clock, self._pause_seconds())
-        except CancelledError:  # stop() came in between
-            pass
+        if self._loop.running:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        seconds = self._pause_seconds()
+        if self._asked_for is not None:
+            seconds = min(seconds, max(0.0, self._asked_for - self._clock.seconds()))
+            self._asked_for = None
+        pause: Deferred[None] = Deferred()
+        self._pause_end = self._clock.callLater(seconds, pause.callback, None)
+        try:
+            await pause
+        except CancelledError:  # by stop()
+            self._pause_end.cancel()
+        self._pause_end = None

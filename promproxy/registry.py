@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import inf
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -22,6 +23,8 @@ from promproxy.target import Delivery, Target
 log = Logger()
 
 MOST_WARNINGS = 10
+SECONDS_BETWEEN_ASKED = 10.0
+SECONDS_BETWEEN_SUSPECTED = 30.0
 
 
 @define
@@ -33,6 +36,8 @@ class SourceState:
     last_success: float | None = None
     last_error: str = ""
     failures: int = 0
+    last_asked: float = -inf
+    last_suspected: float = -inf
 
 
 @define(eq=False)
@@ -51,7 +56,7 @@ class Registry:
     _startup_grace: float = 0.0
     snapshot: Snapshot = field(factory=Snapshot, init=False)
     states: dict[str, SourceState] = field(factory=dict, init=False)
-    _loops: list[RefreshLoop] = field(factory=list, init=False)
+    _loops: dict[str, RefreshLoop] = field(factory=dict, init=False)
     _started: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -64,12 +69,12 @@ class Registry:
             loop = RefreshLoop(
                 partial(self.refresh, source), partial(self._pause_after, source), self._clock
             )
-            self._loops.append(loop)
+            self._loops[source.name] = loop
             loop.start()
 
     def stop(self) -> Deferred[list[LoopingCall]]:
         """End all loops and the refreshes under way; fires when nothing runs any more."""
-        return gatherResults([loop.stop() for loop in self._loops])
+        return gatherResults([loop.stop() for loop in self._loops.values()])
 
     def missing(self, source: str | None = None) -> list[str]:
         """Which sources (of all, or of one) the discovery document still waits for."""
@@ -78,6 +83,30 @@ class Registry:
             return []
         asked = self.states if source is None else [source]
         return [name for name in asked if not self.states[name].has_delivered]
+
+    def refresh_soon(self, source: str | None = None) -> None:
+        """Someone asks for a refresh, of all sources or of one.
+
+        It begins at once; whoever asks again within 10 s is served by one that begins after that.
+        """
+        now = self._clock.seconds()
+        for name in self.states if source is None else [source]:
+            state = self.states[name]
+            if state.last_asked <= now:  # else one is coming
+                state.last_asked = max(now, state.last_asked + SECONDS_BETWEEN_ASKED)
+                self._loops[name].hurry(state.last_asked - now)
+
+    def suspect_stale(self, target: Target) -> None:
+        """A target that answered before is unknown to its router: the source may be out of date.
+
+        Asks for an early refresh, but rarely: what is down for hours is not stale.
+        """
+        state, now = self.states[target.source], self._clock.seconds()
+        interval = next(s.interval for s in self._sources if s.name == target.source)
+        rarely = max(SECONDS_BETWEEN_SUSPECTED, interval / 2)
+        if not state.failures and now - state.last_suspected >= rarely:
+            state.last_suspected = now
+            self._loops[target.source].hurry(0.0)
 
     def _pause_after(self, source: Source) -> float:
         failures = self.states[source.name].failures
@@ -114,9 +143,10 @@ class Registry:
         listings = {**self.snapshot.listings, name: Listing(delivery, fragments)}
         self.snapshot = Snapshot.of({n: listings[n] for n in self.states if n in listings})
         log.info(
-            "source {source}: {count} targets, {dropped} things left out",
+            "source {source}: {count} targets, {left_out} left out, {dropped} dropped as bad",
             source=name,
             count=len(delivery.targets),
+            left_out=len(delivery.left_out),
             dropped=len(delivery.dropped),
         )
         self._warn_of(name, delivery)
@@ -124,7 +154,7 @@ class Registry:
     def _warn_of(self, name: str, delivery: Delivery) -> None:
         for dropped in delivery.dropped[:MOST_WARNINGS]:
             log.warn(
-                "source {source}: left out {what}: {reason}",
+                "source {source}: dropped {what}: {reason}",
                 source=name,
                 what=dropped.what,
                 reason=dropped.reason,

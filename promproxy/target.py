@@ -54,9 +54,20 @@ class Target:
 
 @frozen
 class Dropped:
-    """Something that a source had to leave out: what it is, and the reason in a few words.
+    """Something bad that a source delivered: what it is, and what is wrong in a word.
 
     ``reason`` comes from a small fixed set, since it becomes the value of a metric's label.
+    """
+
+    what: str
+    reason: str
+
+
+@frozen
+class LeftOut:
+    """Something that is no target for a good reason, such as an app that is stopped.
+
+    ``reason`` comes from a small fixed set too.
     """
 
     what: str
@@ -72,3 +83,4 @@ class Delivery:
 
     targets: tuple[Target, ...]
     dropped: tuple[Dropped, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()

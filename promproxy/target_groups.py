@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from ipaddress import IPv6Address
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
@@ -17,7 +18,7 @@ from promproxy.ids import endpoint_suffix, safe_id
 from promproxy.labels import passed_labels, problem_with_label, shown
 from promproxy.target import Dropped, Target
 
-_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _SAFE_IN_PATH = "/$&+,:;=@~"  # what Go's net/url leaves alone, as Prometheus would send it
 _PARAM = "__param_"
 
@@ -26,7 +27,8 @@ _PARAM = "__param_"
 class GroupRules:
     """What a source's configuration says about all of its groups.
 
-    ``allowed_hosts`` are patterns as of ``fnmatch``; empty allows every host.
+    ``allowed_hosts`` are patterns as of ``fnmatch``, in which an IPv6 address has no brackets;
+    empty allows every host.
     """
 
     source: str
@@ -68,15 +70,29 @@ def _targets_of_group(
     yield from dropped
     endpoint = _endpoint(raw)
     for address in addresses:
-        match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-        if match is None or not 0 < int(match["port"]) < 65536:
+        place = _host_and_port(address)
+        if place is None:
             yield Dropped(f"target {shown(address)} of {where}", "target_address")
         elif isinstance(endpoint, str):
             yield Dropped(f"target {shown(address)} of {where}", endpoint)
-        elif not _is_allowed(match["host"], rules.allowed_hosts):
+        elif not _is_allowed(place[0], rules.allowed_hosts):
             yield Dropped(f"target {shown(address)} of {where}", "host_not_allowed")
         else:
-            yield _target(match["host"], int(match["port"]), endpoint, labels, rules)
+            yield _target(*place, endpoint, labels, rules)
+
+
+def _host_and_port(address: object) -> tuple[str, int] | None:
+    """What an address says, an IPv6 one without its brackets; None where it is no host:port."""
+    match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    if match is None or not 0 < int(match[2]) < 65536:
+        return None
+    host = match[1].strip("[]")
+    if host != match[1]:
+        try:
+            IPv6Address(host)
+        except ValueError:
+            return None
+    return host, int(match[2])
 
 
 def _endpoint(raw: Mapping[object, object]) -> _Endpoint | str:
@@ -107,12 +123,13 @@ def _is_allowed(host: str, patterns: tuple[str, ...]) -> bool:
 def _target(
     host: str, port: int, endpoint: _Endpoint, labels: Mapping[str, str], rules: GroupRules
 ) -> Target:
-    name = f"{host}:{port}{endpoint_suffix(endpoint.path, endpoint.query)}"
+    written = f"[{host}]" if ":" in host else host
+    name = f"{written}:{port}{endpoint_suffix(endpoint.path, endpoint.query)}"
     return Target(
         id=safe_id(f"{rules.source}/{name}"),
         source=rules.source,
         scheme=endpoint.scheme,
-        host=host.strip("[]"),
+        host=host,
         port=port,
         path=endpoint.path,
         query=endpoint.query,

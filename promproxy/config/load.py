@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from promproxy.config.place import Place
 from promproxy.config.read import section
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
+
+_NAMED = re.compile(r"(?<=undefined )(alias|tag handle) .*", re.DOTALL)
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
@@ -32,9 +35,20 @@ def config_from_text(content: str, file: Path, environ: Mapping[str, str]) -> Co
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark is not None else 1
-        raise ConfigError(f"{file}:{line}: no valid YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{file}: no valid YAML: {type(error).__name__}") from error
+        raise ConfigError(f"{file}:{line}: no valid YAML: {_problem(error)}") from error
+    except yaml.reader.ReaderError as error:
+        line = content.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{file}:{line}: no valid YAML: a control character") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: nested too deeply") from error
+    except (ValueError, OverflowError) as error:  # PyYAML does not check the number
+        raise ConfigError(f"{file}: no valid YAML: an escape that is no character") from error
     if node is None:
         return Config()
-    return section(Config)(Place(node=node, file=file, path="", environ=environ))
+    line = node.start_mark.line + 1
+    return section(Config)(Place(node=node, file=file, line=line, path="", environ=environ))
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML found, without what may be a password: an unquoted one with * or ! in front."""
+    return _NAMED.sub(r"\1; a text that begins with * or ! needs quotes", error.problem or "")

@@ -19,17 +19,21 @@ _STRING, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 
 @frozen(kw_only=True)
 class Place:
-    """One YAML node, and where it stands. Its methods raise ConfigError, which names the place."""
+    """One YAML node, and where it stands. Its methods raise ConfigError, which names the place.
+
+    ``line`` is where its key stands, if it has one; ``path`` is that of the keys that lead here.
+    """
 
     node: yaml.Node
     file: Path
+    line: int
     path: str
     environ: Mapping[str, str]
 
     def fail(self, message: str) -> NoReturn:
         """Raise the error that says what is wrong with this place."""
-        line = self.node.start_mark.line + 1
-        raise ConfigError(f"{self.file}:{line}: {self.path + ': ' if self.path else ''}{message}")
+        path = f"{self.path}: " if self.path else ""
+        raise ConfigError(f"{self.file}:{self.line}: {path}{message}")
 
     def expected(self, what: str) -> NoReturn:
         """Raise the error that says what should stand here. What does stand there may be secret."""
@@ -55,7 +59,7 @@ class Place:
         if not isinstance(self.node, yaml.SequenceNode):
             self.expected(what)
         for index, node in enumerate(self.node.value):
-            yield self._at(node, f"{self.path}[{index}]")
+            yield self._at(node, node, f"{self.path}[{index}]")
 
     def entries(self, what: str = "a mapping") -> dict[str, Place]:
         """The places in a mapping by their keys; a key that stands twice is an error."""
@@ -65,9 +69,9 @@ class Place:
         for key, value in self.node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.expected("a plain key")
-            place = self._at(value, f"{self.path}.{key.value}" if self.path else key.value)
+            place = self._at(value, key, f"{self.path}.{key.value}" if self.path else key.value)
             if key.value in found:
-                self._at(key, place.path).fail("stands here twice")
+                place.fail("stands here twice")
             found[key.value] = place
         return found
 
@@ -77,8 +81,9 @@ class Place:
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}"
         self.fail(f"unknown key; {hint}")
 
-    def _at(self, node: yaml.Node, path: str) -> Place:
-        return Place(node=node, file=self.file, path=path, environ=self.environ)
+    def _at(self, node: yaml.Node, start: yaml.Node, path: str) -> Place:
+        line = start.start_mark.line + 1
+        return Place(node=node, file=self.file, line=line, path=path, environ=self.environ)
 
     def _variable(self, match: re.Match[str]) -> str:
         name = match[1]

@@ -37,7 +37,8 @@ def section(cls: type[T]) -> Reader[T]:
         fields = {f.name: f for f in attrs.fields(cls)}  # type: ignore[arg-type]
         twins = {f"{n}_file": n for n, f in fields.items() if f.metadata["reader"] is secret}
         values: dict[str, Any] = {}
-        for key, at in place.entries().items():
+        entries = place.entries()
+        for key, at in entries.items():
             if key not in fields and key not in twins:
                 at.unknown_key(key, [*fields, *twins])
             name = twins.get(key, key)
@@ -49,7 +50,10 @@ def section(cls: type[T]) -> Reader[T]:
                 place.fail(f"'{name}' is missing")
         try:
             return cls(**values)
-        except ValueError as error:
+        except ValueError as error:  # which may begin with the key that it is about
+            key, _, message = str(error).partition(": ")
+            if key in entries:
+                entries[key].fail(message)
             place.fail(str(error))
 
     return read
@@ -60,6 +64,10 @@ def text(place: Place) -> str:
     value = place.scalar("a string")
     if not place.is_string():
         place.expected("a string; put it in quotes")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: an escape, or an odd byte in a variable
+        place.expected("a string that UTF-8 can write")
     return value
 
 
@@ -79,7 +87,7 @@ def matching(pattern: str, what: str) -> Reader[str]:
 def integer(place: Place) -> int:
     """A whole number of at least 0."""
     value = place.scalar("a whole number")
-    if not value.isascii() or not value.isdigit():
+    if not re.fullmatch("[0-9]{1,15}", value):
         place.expected("a whole number")
     return int(value)
 
@@ -90,6 +98,22 @@ def positive(place: Place) -> int:
     if value < 1:
         place.expected("a whole number of at least 1")
     return value
+
+
+def port(place: Place) -> int:
+    """A port's number."""
+    value = integer(place)
+    if not 0 < value < 65536:
+        place.expected("a port from 1 to 65535")
+    return value
+
+
+def regex(place: Place) -> re.Pattern[str]:
+    """A regular expression of Python's, which regards no case."""
+    try:
+        return re.compile(text(place), re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        place.fail(f"no valid regular expression: {error}")
 
 
 def boolean(place: Place) -> bool:
@@ -127,7 +151,10 @@ def size(place: Place) -> int:
 
 def path(place: Place) -> Path:
     """A path; a relative one starts at the folder of the configuration file."""
-    return (place.file.parent / text(place)).absolute()
+    value = text(place)
+    if "\0" in value:
+        place.expected("a path")
+    return (place.file.parent / value).absolute()
 
 
 def secret(place: Place) -> Secret:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from promproxy.config.cloud_foundry import CloudFoundry
+from promproxy.config.http_client import HttpClient, url
 from promproxy.config.place import Place
 from promproxy.config.read import (
     boolean,
@@ -22,97 +23,22 @@ from promproxy.config.read import (
     path,
     positive,
     positive_duration,
-    secret,
     section,
     setting,
     size,
     text,
 )
-from promproxy.secret import Secret
-
-OWN_SOURCE = "promproxy"  # what __meta_promproxy_source says of our own metrics endpoint
+from promproxy.discovery import OWN_SOURCE, valid_address
 
 source_name = matching("[a-z][a-z0-9-]{0,30}", "a name such as prod-1: a-z, 0-9 and -, at most 31")
-host_port = matching(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", "host:port")
 
 
-def url(place: Place) -> str:
-    """An http or https URL without credentials in it."""
+def host_port(place: Place) -> str:
+    """Such as ``promproxy.example.org:8080``; the port may be left out."""
     value = text(place)
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is none, a bracket that does not close
-        usable = False
-    if not usable or not value.isascii() or any(c.isspace() for c in value):
-        place.expected("a URL that begins with http:// or https://")
-    if parts.username is not None or parts.password is not None:
-        place.fail("no credentials in a URL: use basic_auth")
+    if valid_address(value.encode()) is None:
+        place.expected("host:port")
     return value
-
-
-@frozen(kw_only=True)
-class BasicAuth:
-    """RFC 7617."""
-
-    username: str = setting(text, doc="the user")
-    password: Secret = setting(secret, default=Secret(), doc="the password")
-
-
-@frozen(kw_only=True)
-class Authorization:
-    """An ``Authorization`` header of any type."""
-
-    type: str = setting(
-        matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "a word"), default="Bearer", doc="the scheme"
-    )
-    credentials: Secret = setting(secret, doc="what follows the scheme")
-
-
-@frozen(kw_only=True)
-class TlsConfig:
-    """How a TLS connection that we open is made and what the other side must prove."""
-
-    ca_file: Path | None = setting(
-        path,
-        default=None,
-        doc="who signs the server's certificate, in place of the system's authorities",
-    )
-    cert_file: Path | None = setting(path, default=None, doc="our certificate, with its chain")
-    key_file: Path | None = setting(path, default=None, doc="our certificate's key")
-    server_name: str = setting(
-        text, default="", doc="the name the certificate must have, in place of the host's"
-    )
-    insecure_skip_verify: bool = setting(boolean, default=False, doc="accept any certificate")
-    min_version: str = setting(one_of("TLS12", "TLS13"), default="TLS12", doc="the oldest version")
-
-    def __attrs_post_init__(self) -> None:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together")
-
-
-@frozen(kw_only=True)
-class HttpClient:
-    """How we speak to other HTTP servers: an outbound profile, or a source's own connection."""
-
-    basic_auth: BasicAuth | None = setting(
-        section(BasicAuth), default=None, doc="user and password"
-    )
-    authorization: Authorization | None = setting(
-        section(Authorization), default=None, doc="an Authorization header"
-    )
-    tls_config: TlsConfig = setting(section(TlsConfig), default=TlsConfig(), doc="TLS settings")
-    proxy_url: str = setting(url, default="", doc="the HTTP proxy to go through; https by CONNECT")
-
-    def __attrs_post_init__(self) -> None:
-        if self.basic_auth is not None and self.authorization is not None:
-            raise ValueError("give either basic_auth or authorization")
-
-    @property
-    def has_credentials(self) -> bool:
-        """Whether whoever is asked this way learns a secret, or gets a proof of who we are."""
-        auth = self.basic_auth is not None or self.authorization is not None
-        return auth or self.tls_config.cert_file is not None
 
 
 @frozen(kw_only=True)
@@ -126,6 +52,9 @@ class Discovery:
     )
     scheme: str = setting(one_of("http", "https"), default="http", doc="how Prometheus reaches us")
     own_metrics: bool = setting(boolean, default=True, doc="list our own metrics endpoint too")
+    promregator_labels: bool = setting(
+        boolean, default=False, doc="give Cloud Foundry targets Promregator's labels too"
+    )
     startup_grace: float = setting(
         duration,
         default=0.0,
@@ -207,12 +136,16 @@ class Source:
         default=False,
         doc="pass on a job label, which overrides the job's name in Prometheus",
     )
+    cloud_foundry: CloudFoundry | None = setting(
+        section(CloudFoundry), default=None, doc="a Cloud Foundry foundation"
+    )
     files: Files | None = setting(section(Files), default=None, doc="target files")
     http_sd: HttpSd | None = setting(section(HttpSd), default=None, doc="an http_sd document")
 
     def __attrs_post_init__(self) -> None:
-        if (self.files is None) == (self.http_sd is None):
-            raise ValueError("a source has exactly one of: files, http_sd")
+        kinds = [self.cloud_foundry, self.files, self.http_sd]
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("a source has exactly one of: cloud_foundry, files, http_sd")
         if self.name == OWN_SOURCE:
             raise ValueError(f"name: '{OWN_SOURCE}' is what we call ourselves; choose another")
 
@@ -236,6 +169,9 @@ class Config:
     outbound: Mapping[str, HttpClient] = setting(
         mapping_of(section(HttpClient)), default={}, doc="named profiles"
     )
+    open_admin: bool = setting(
+        boolean, default=False, doc="callers from other hosts may refresh and reload too"
+    )
     sources: tuple[Source, ...] = setting(
         list_of(section(Source)), default=(), doc="where targets come from"
     )
@@ -251,16 +187,27 @@ class Config:
             self._check_profile(source)
 
     def _check_profile(self, source: Source) -> None:
-        if not source.outbound:
-            return
-        if source.outbound not in self.outbound:
-            raise ValueError(
-                f"sources: '{source.name}' names the profile '{source.outbound}', "
-                "which 'outbound' does not define"
-            )
+        """Credentials go only where the operator meant them to."""
         hosts_are_open = source.http_sd is not None and not source.http_sd.allowed_hosts
-        if hosts_are_open and self.outbound[source.outbound].has_credentials:
+        if self._has_credentials(source.outbound, f"'{source.name}'") and hosts_are_open:
             raise ValueError(
                 f"sources: '{source.name}' would send the credentials of '{source.outbound}' to "
                 "any host that its document names; list those it may go to in allowed_hosts"
             )
+        for number, rule in enumerate(source.cloud_foundry.select if source.cloud_foundry else ()):
+            where = f"'{source.name}', select[{number}],"
+            if not self._has_credentials(rule.outbound or source.outbound, where):
+                continue
+            if not (rule.org or rule.org_guid or rule.trust_all_orgs):
+                raise ValueError(
+                    f"sources: {where} would send the credentials of "
+                    f"'{rule.outbound or source.outbound}' to apps of any org; name the org, or "
+                    "say trust_all_orgs: true"
+                )
+
+    def _has_credentials(self, profile: str, where: str) -> bool:
+        if profile and profile not in self.outbound:
+            raise ValueError(
+                f"sources: {where} names the profile '{profile}', which 'outbound' does not define"
+            )
+        return bool(profile) and self.outbound[profile].has_credentials

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 _SECONDS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-_DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
-)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?B", re.ASCII)
+# No number is so long that a float could not hold it.
+_DURATION = re.compile("".join(rf"(?:(\d{{1,15}}){unit})?" for unit in _SECONDS), re.ASCII)
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([KMGTPE]?)i?B", re.ASCII)
 
 
 def duration_from_text(text: str) -> float:

@@ -4,6 +4,7 @@
 ``origin``         where a request goes: the target's origin, router override, HTTP proxy
 ``request``        a request head as bytes
 ``head``           a complete answer head, parsed and judged
+``bodies``         the three ways a body is framed
 ``framing``        bytes of a connection -> head, body, end (pure, no sockets)
 ``pool``           which idle connection to hand out, which to close (pure, no sockets)
 ``response``       the answer: ``IResponse`` and ``IPushProducer`` in one

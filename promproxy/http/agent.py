@@ -10,9 +10,10 @@ from typing import Any
 from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from promproxy.http.connect import Connector
@@ -21,6 +22,7 @@ from promproxy.http.origin import HttpProxy, Origin, split_url
 from promproxy.http.pool import Pool, PoolLimits
 from promproxy.http.request import render_headers, start_request
 from promproxy.http.response import ClientRequest, Response
+from promproxy.http.tls import TLSProfile
 
 #: Bytes of a request body; API calls and token requests stay far below.
 MAX_REQUEST_BODY = 1 << 20
@@ -32,26 +34,28 @@ _SWEEPS = 8
 class Connects(TypingProtocol):
     """What the agent needs of a connector."""
 
-    def connect(self, origin: Origin, owner: Owner) -> Deferred[UpstreamConnection]: ...
+    def connect(self, origin: Origin, owner: Owner) -> Deferred[UpstreamConnection]:
+        """A connection to an origin, new."""
 
-    def keep_session(self, connection: UpstreamConnection) -> None: ...
+    def keep_session(self, connection: UpstreamConnection) -> None:
+        """The connection has served: its TLS session may be resumed."""
 
 
 def make_agent(
     reactor: Any,
     *,
-    tls_policy: Any,
+    tls: TLSProfile,
     proxy: HttpProxy | None = None,
     limits: PoolLimits | None = None,
     connect_timeout_seconds: float = 10.0,
 ) -> OutboundAgent:
     """An agent with its own connections.
 
-    ``reactor`` provides ``IReactorTime`` and ``IReactorPluggableNameResolver``, ``tls_policy``
-    ``IPolicyForHTTPS``: :func:`promproxy.http.tls.make_tls_policy` makes one that resumes
-    sessions. ``proxy`` is for :meth:`OutboundAgent.request`; for ``send`` the origin says it.
+    ``reactor`` provides ``IReactorTime``, ``IReactorTCP`` and ``IReactorPluggableNameResolver``.
+    ``connect_timeout_seconds`` covers name, TCP, tunnel and TLS handshake. ``proxy`` is for
+    :meth:`OutboundAgent.request`; for ``send`` the origin says it.
     """
-    connector = Connector(reactor, tls_policy, connect_timeout_seconds)
+    connector = Connector(reactor, tls, connect_timeout_seconds)
     return OutboundAgent(reactor, connector, limits or PoolLimits(), proxy)
 
 
@@ -65,16 +69,17 @@ class OutboundAgent:
     """
 
     def __init__(
-        self, clock: Any, connector: Connects, limits: PoolLimits, proxy: HttpProxy | None
+        self, clock: IReactorTime, connector: Connects, limits: PoolLimits, proxy: HttpProxy | None
     ) -> None:
         self._clock = clock
         self._connector = connector
         self._proxy = proxy
         self._pool: Pool[UpstreamConnection] = Pool(limits)
         self._sweep_interval = limits.idle_seconds / _SWEEPS
-        self._sweeping: Any = None
-        self._closing: set[UpstreamConnection] = set()
-        self._closed: Deferred[None] | None = None
+        self._sweeping: IDelayedCall | None = None
+        self._closing: dict[UpstreamConnection, float] = {}  # and since when
+        self._closed = False
+        self._waiting_for_close: list[Deferred[None]] = []
 
     def send(self, origin: Origin, head: bytes, *, head_only: bool = False) -> Deferred[Response]:
         """Send a whole request as rendered; fires when the answer's head is there.
@@ -93,8 +98,8 @@ class OutboundAgent:
         method: bytes,
         uri: bytes,
         headers: Headers | None = None,
-        bodyProducer: Any = None,
-    ) -> Deferred[Response]:
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
         """``IAgent``: the body, at most :data:`MAX_REQUEST_BODY` bytes, is read before sending.
 
         Fails with :class:`ValueError` for a request that cannot be written.
@@ -106,15 +111,13 @@ class OutboundAgent:
 
         Requests under way go on, and their connections close after them.
         """
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            self._sweeping = None
-        closed: Deferred[None] = Deferred()
-        self._closed = closed
+        self._closed = True
         for connection in self._pool.clear():
             self._close(connection)
+        gone: Deferred[None] = Deferred()
+        self._waiting_for_close.append(gone)
         self._check_closed()
-        return closed
+        return gone
 
     async def _send_fresh(self, origin: Origin, head: bytes, head_only: bool) -> Response:
         connection = await self._connector.connect(origin, self)
@@ -132,8 +135,8 @@ class OutboundAgent:
         method: bytes,
         uri: bytes,
         headers: Headers | None,
-        producer: Any,
-    ) -> Response:
+        producer: IBodyProducer | None,
+    ) -> IResponse:
         origin, path = split_url(uri.decode("ascii"), proxy=self._proxy)
         headers = headers or Headers()
         lines = [
@@ -156,35 +159,47 @@ class OutboundAgent:
         """A connection's exchange is over."""
         if connection.exchanges == 1:
             self._connector.keep_session(connection)
-        if not reusable or self._closed is not None:
+        if not reusable or self._closed:
             self._close(connection)
             return
         for surplus in self._pool.put(connection.key, connection, self._clock.seconds()):
             self._close(surplus)
-        if self._sweeping is None:
-            self._sweeping = self._clock.callLater(self._sweep_interval, self._sweep)
+        self._sweep_later()
 
     def lost(self, connection: UpstreamConnection) -> None:
         """A connection is closed, or of no more use."""
         self._pool.discard(connection)
-        if connection in self._closing:
-            self._closing.discard(connection)
+        if self._closing.pop(connection, None) is not None:
             self._check_closed()
+
+    def _sweep_later(self) -> None:
+        if self._sweeping is None and (self._pool or self._closing):
+            self._sweeping = self._clock.callLater(self._sweep_interval, self._sweep)
 
     def _sweep(self) -> None:
         self._sweeping = None
-        for connection in self._pool.expire(self._clock.seconds()):
+        now = self._clock.seconds()
+        limit = now - self._sweep_interval
+        overdue = [one for one, since in self._closing.items() if since <= limit]
+        for connection in self._pool.expire(now):
             self._close(connection)
-        if self._pool:
-            self._sweeping = self._clock.callLater(self._sweep_interval, self._sweep)
+        for connection in overdue:
+            connection.abort()
+        self._sweep_later()
 
     def _close(self, connection: UpstreamConnection) -> None:
-        self._closing.add(connection)
+        self._closing[connection] = self._clock.seconds()
         connection.close()
+        self._sweep_later()
 
     def _check_closed(self) -> None:
-        if self._closed is not None and not self._closed.called and not self._closing:
-            self._closed.callback(None)
+        if self._closed and not self._closing:
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+                self._sweeping = None
+            waiting, self._waiting_for_close = self._waiting_for_close, []
+            for gone in waiting:
+                gone.callback(None)
 
 
 class _Body:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from attrs import define, field
 from OpenSSL import SSL
-from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -17,19 +17,20 @@ from twisted.internet.endpoints import (
     wrapClientTLS,
 )
 from twisted.internet.error import (
-    ConnectingCancelledError,
+    ConnectionClosed,
     ConnectionRefusedError,
     DNSLookupError,
     NoRouteError,
+    TCPTimedOutError,
     TimeoutError,
 )
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IStreamClientEndpoint
 
 from promproxy.errors import PromproxyError, Unreachable
 from promproxy.http.connection import Owner, UpstreamConnection
 from promproxy.http.origin import Origin, is_address
-from promproxy.http.tls import ResumingCreator, SessionCache
-from promproxy.http.tunnel import TunnelEndpoint, connect_request
+from promproxy.http.tls import SessionCache, TLSProfile
+from promproxy.http.tunnel import QuietFactory, TunnelEndpoint, connect_request
 
 #: For how many origins a TLS session is kept (a few kilobytes each).
 MAX_SESSIONS = 4096
@@ -39,8 +40,9 @@ _REASONS = {
     DNSLookupError: "name not found",
     ValueError: "name not found",  # HostnameEndpoint's answer to a name that cannot be encoded
     TimeoutError: "connect timed out",
+    TCPTimedOutError: "connect timed out",
     NoRouteError: "no route to host",
-    VerificationError: "TLS certificate not accepted",
+    ConnectionClosed: "TLS handshake failed",  # before it was made: only TLS can say that
 }
 
 
@@ -54,6 +56,9 @@ def reason_of(error: BaseException) -> str:
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
             return reason
+    # Twisted has a class of its own only for an unreachable network.
+    if getattr(error, "osError", None) == errno.EHOSTUNREACH:
+        return "no route to host"
     return "connection failed"
 
 
@@ -61,16 +66,35 @@ def reason_of(error: BaseException) -> str:
 def _our_errors() -> Generator[None, None, None]:
     try:
         yield
-    except (PromproxyError, CancelledError):
+    except PromproxyError:
         raise
-    except ConnectingCancelledError as error:
-        raise CancelledError() from error
     except Exception as error:
         raise Unreachable(reason_of(error)) from error
 
 
 def _timed_out(_result: object, _seconds: float) -> NoReturn:
     raise Unreachable("connect timed out")
+
+
+def _cancelling_plainly(
+    attempt: Deferred[UpstreamConnection],
+) -> Deferred[UpstreamConnection]:
+    """The same, but when cancelled it fails with CancelledError and nothing else.
+
+    Endpoints have errors of their own for it; a cancelled look-up says "name not found".
+    """
+
+    def cancel(made: Deferred[UpstreamConnection]) -> None:
+        made.errback(CancelledError())
+        attempt.cancel()
+
+    def hand_over(result: Any) -> None:
+        if not made.called:
+            made.callback(result)
+
+    made: Deferred[UpstreamConnection] = Deferred(cancel)
+    attempt.addBoth(hand_over)
+    return made
 
 
 @define
@@ -82,7 +106,7 @@ class Connector:
     """
 
     _reactor: Any
-    _tls_policy: Any
+    _tls: TLSProfile
     _timeout_seconds: float
     _sessions: SessionCache = field(factory=lambda: SessionCache(MAX_SESSIONS), init=False)
 
@@ -91,8 +115,9 @@ class Connector:
 
         Fails with :class:`Unreachable`; cancelling gives up the attempt.
         """
-        made = Deferred.fromCoroutine(self._connect(origin, owner))
-        return made.addTimeout(self._timeout_seconds, self._reactor, _timed_out)
+        attempt = Deferred.fromCoroutine(self._connect(origin, owner))
+        attempt.addTimeout(self._timeout_seconds, self._reactor, _timed_out)
+        return _cancelling_plainly(attempt)
 
     def keep_session(self, connection: UpstreamConnection) -> None:
         """Remember the TLS session of a connection that has just served."""
@@ -103,25 +128,30 @@ class Connector:
     async def _connect(self, origin: Origin, owner: Owner) -> UpstreamConnection:
         with _our_errors():
             connection = UpstreamConnection(owner, origin.key)
-            await self._endpoint(origin).connect(Factory.forProtocol(lambda: connection))
+            await self._endpoint(origin).connect(QuietFactory.forProtocol(lambda: connection))
             if origin.tls:
-                await connection.secured()
+                await self._secure(connection, origin)
             return connection
 
-    def _endpoint(self, origin: Origin) -> Any:
+    async def _secure(self, connection: UpstreamConnection, origin: Origin) -> None:
+        await connection.secured()
+        try:
+            self._tls.check_name(connection.transport.getHandle(), origin.host)
+        except Unreachable:
+            connection.abort()
+            raise
+
+    def _endpoint(self, origin: Origin) -> IStreamClientEndpoint:
         hop = (origin.proxy.host, origin.proxy.port) if origin.proxy else origin.peer
         endpoint = self._tcp_endpoint(*hop)
         if origin.tunnel:
             endpoint = TunnelEndpoint(endpoint, connect_request(origin))
         if origin.tls:
-            creator = self._tls_policy.creatorForNetloc(origin.host.encode("ascii"), origin.port)
-            session = self._sessions.get(origin.key)
-            if session is not None:
-                creator = ResumingCreator(creator, session)
+            creator = self._tls.creator(origin.host, self._sessions.get(origin.key))
             endpoint = wrapClientTLS(creator, endpoint)
         return endpoint
 
-    def _tcp_endpoint(self, host: str, port: int) -> Any:
+    def _tcp_endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
         seconds = self._timeout_seconds
         if not is_address(host):
             return HostnameEndpoint(self._reactor, host, port, timeout=seconds)

@@ -29,7 +29,7 @@ class Owner(TypingProtocol):
     """Who is told what becomes of a connection."""
 
     def released(self, connection: UpstreamConnection, *, reusable: bool) -> None:
-        """Its exchange is over. Not reusable: the owner need only let go of it."""
+        """Its exchange is over; the owner may reuse it, if it is reusable, or closes it."""
 
     def lost(self, connection: UpstreamConnection) -> None:
         """It is closed, or is about to be and must not be used."""
@@ -54,23 +54,25 @@ class UpstreamConnection(Protocol):
         self._response: Response | None = None
         self._heard = False  # a byte of the current answer has come
         self._paused = False
-        self._aborted = False
+        self._aborted = False  # closed or aborted by us
+        self._gone = False
 
     # Before the first exchange.
 
     @property
     def encrypted(self) -> bool:
+        """Whether it speaks TLS."""
         return bool(ISSLTransport.providedBy(self.transport))
 
     def secured(self) -> Deferred[None]:
         """Fires when the TLS handshake is through, or fails with what ended it."""
-        self._secured = Deferred(lambda _: self.abort())
+        self._secured = Deferred(self._cancelled)
         return self._secured
 
     def handshakeCompleted(self) -> None:
-        # A certificate refused for its name ends up here too, with the abort under way.
-        if self._secured is not None and not self.transport.disconnecting:
-            secured, self._secured = self._secured, None
+        """Twisted tells that the TLS handshake is through."""
+        secured, self._secured = self._secured, None
+        if secured is not None:
             secured.callback(None)
 
     # An exchange.
@@ -87,11 +89,12 @@ class UpstreamConnection(Protocol):
         self.transport.write(request)
         return answer
 
-    def _cancelled(self, _answer: Deferred[Response]) -> None:
-        self._answer = None
+    def _cancelled(self, _waiting: Deferred[Any]) -> None:
+        self._answer = self._secured = None
         self.abort()
 
     def dataReceived(self, data: bytes) -> None:
+        """Bytes of an answer, or bytes that nobody asked for."""
         reader = self._reader
         if self._aborted:
             return
@@ -151,7 +154,8 @@ class UpstreamConnection(Protocol):
             answer.errback(error)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        aborted, self._aborted = self._aborted, True
+        """Whatever was under way has ended."""
+        self._gone = True
         self._owner.lost(self)
         if self._secured is not None:
             secured, self._secured = self._secured, None
@@ -159,11 +163,11 @@ class UpstreamConnection(Protocol):
         reader, response = self._reader, self._response
         if reader is None:
             return
-        reader.end(clean=not aborted and isinstance(reason.value, ConnectionDone))
+        reader.end(clean=not self._aborted and isinstance(reason.value, ConnectionDone))
         if response is not None and reader.done:
             self._reader = self._response = None
             response.finish()
-        elif aborted:
+        elif self._aborted:
             self._fail(CutShort("the reader stopped reading"))
         elif reader.error is not None:
             error = reader.error
@@ -181,12 +185,13 @@ class UpstreamConnection(Protocol):
             self.transport.pauseProducing()
 
     def resume(self) -> None:
+        """Read on."""
         if self._paused:
             self._paused = False
             self.transport.resumeProducing()
 
     def close(self) -> None:
-        """Close an idle connection in order."""
+        """Close a connection without an exchange in order; it may take the upstream's time."""
         self._aborted = True
         self.transport.loseConnection()
         if self.encrypted:
@@ -195,6 +200,6 @@ class UpstreamConnection(Protocol):
 
     def abort(self) -> None:
         """Close at once, throwing away what is under way."""
-        if not self._aborted:
-            self._aborted = True
+        self._aborted = True
+        if not self._gone:
             self.transport.abortConnection()

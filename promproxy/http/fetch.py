@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-import treq
 from attrs import field, frozen
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.client import ResponseFailed
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
@@ -62,15 +65,6 @@ class Fetcher:
     async def _fetch(
         self, method: str, url: str, headers: Mapping[str, str], data: Mapping[str, str] | None
     ) -> Answer:
-        pieces: list[bytes] = []
-        size = 0
-
-        def keep(piece: bytes) -> None:
-            nonlocal size
-            size += len(piece)
-            if size <= self.max_size:
-                pieces.append(piece)
-
         sent = Headers({name: [value] for name, value in headers.items()})
         if self.authorization is not None:
             sent.setRawHeaders(b"Authorization", [self.authorization])
@@ -83,10 +77,48 @@ class Fetcher:
             allow_redirects=False,
             unbuffered=True,
         )
+        body = _Body(self.max_size)
         try:
-            await treq.collect(response, keep)
+            response.deliverBody(body)
         except ResponseFailed as error:
-            raise BadUpstream("the answer broke off") from error
-        if size > self.max_size:
-            raise BadUpstream(f"the answer is larger than {self.max_size} bytes")
-        return Answer(response.code, response.headers, b"".join(pieces))
+            body.give_up()
+            raise BadUpstream("the answer is no valid gzip") from error
+        return Answer(response.code, response.headers, await body.whole)
+
+
+class _Body(Protocol):
+    """Collects a body up to a size.
+
+    In place of `treq.collect`, which lets the connection be when it is cancelled.
+    """
+
+    def __init__(self, max_size: int) -> None:
+        self.whole: Deferred[bytes] = Deferred(lambda _: self.give_up())
+        self._left = max_size
+        self._too_large = BadUpstream(f"the answer is larger than {max_size} bytes")
+        self._pieces: list[bytes] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep it, unless that makes too much."""
+        self._left -= len(data)
+        if self._left >= 0:
+            self._pieces.append(data)
+        elif not self.whole.called:
+            self.give_up()
+            self.whole.errback(self._too_large)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The body is whole, or broke off."""
+        if self.whole.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.whole.callback(b"".join(self._pieces))
+        else:
+            error = BadUpstream("the answer broke off")
+            error.__cause__ = reason.value
+            self.whole.errback(error)
+
+    def give_up(self) -> None:
+        """Close the connection."""
+        transport: Any = self.transport
+        transport.loseConnection()

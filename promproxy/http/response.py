@@ -10,11 +10,12 @@ connection stays open and paused.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 from typing import Protocol as TypingProtocol
+from typing import cast
 
 from attrs import frozen
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
@@ -24,17 +25,23 @@ from zope.interface import implementer
 from promproxy.errors import PromproxyError
 from promproxy.http.head import Head
 
-_DONE = Failure(ResponseDone())
+# Twisted has no types for this.
+_failure: Callable[[Exception], Failure] = Failure
+
+_DONE = _failure(ResponseDone())
 
 
 class Source(TypingProtocol):
     """What an answer needs of the connection it comes from."""
 
-    def pause(self) -> None: ...
+    def pause(self) -> None:
+        """Stop reading."""
 
-    def resume(self) -> None: ...
+    def resume(self) -> None:
+        """Read on."""
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        """Close at once."""
 
 
 @implementer(IClientRequest)
@@ -81,12 +88,12 @@ class Response:
         self.phrase = head.phrase
         self.raw_headers = head.headers
         self.length: int | str = head.length if head.length >= 0 else UNKNOWN_LENGTH
-        self.request: ClientRequest | None = None
+        self.request: IClientRequest | None = None
         self.previousResponse: IResponse | None = None
         self._headers: Headers | None = None
         self._source: Source | None = source
         self._asked = False  # for the body
-        self._body: Any = None
+        self._body: IProtocol | None = None
         self._held: list[bytes] = []
         self._held_back = False  # the consumer asked for a pause
         self._end: Failure | None = None
@@ -104,13 +111,14 @@ class Response:
         """Remember the redirect that led here."""
         self.previousResponse = response
 
-    def deliverBody(self, protocol: Any) -> None:
+    def deliverBody(self, protocol: IProtocol) -> None:
         """Send the body to this protocol; may be called once."""
         if self._asked:
             raise RuntimeError("the body was asked for before")
         self._asked = True
         self._body = protocol
-        protocol.makeConnection(self)
+        # Body protocols use no more of a transport than the producer and the closing verbs.
+        protocol.makeConnection(cast(ITransport, self))
         held, self._held = self._held, []
         for data in held:
             protocol.dataReceived(data)
@@ -122,11 +130,13 @@ class Response:
     # What the consumer of the body, and the body protocol by its transport, may ask for.
 
     def pauseProducing(self) -> None:
+        """The consumer has enough for now."""
         self._held_back = True
         if self._source is not None:
             self._source.pause()
 
     def resumeProducing(self) -> None:
+        """The consumer takes more."""
         self._held_back = False
         if self._source is not None and self._asked:
             self._source.resume()
@@ -161,7 +171,7 @@ class Response:
     def finish(self, error: PromproxyError | None = None) -> None:
         """The body is whole, or broke off with this error; nothing more comes."""
         self._source = None
-        self._end = _DONE if error is None else Failure(error)
+        self._end = _DONE if error is None else _failure(error)
         self._tell_end(self._end)
 
     def _tell_end(self, end: Failure) -> None:

@@ -1,8 +1,10 @@
 """TLS toward upstreams: one context for all hosts of a profile, sessions kept for resumption.
 
 Twisted's own policy makes a context per host, which loads the trusted certificates again each
-time (about a megabyte and 10 ms), and switches sessions off. Here one context serves all hosts;
-the name is shown (SNI) and verified per connection.
+time (about a megabyte and 10 ms), and switches sessions off. Here one context serves all hosts.
+OpenSSL verifies the chain during the handshake; the name is verified right after it, by an
+explicit call that must return before the first byte of a request is written. (Verifying in an
+OpenSSL callback would fail open: exceptions there are dropped.)
 """
 
 from __future__ import annotations
@@ -16,17 +18,40 @@ from OpenSSL import SSL
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import CertificateOptions
-from twisted.python.failure import Failure
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
+from promproxy.errors import Unreachable
 from promproxy.http.origin import is_address
 
 
-def make_tls_policy(
+@frozen
+class TLSProfile:
+    """How to talk TLS with every host of one outbound profile; see :func:`make_tls_profile`."""
+
+    _context: SSL.Context
+    _verify: bool
+    _server_name: str | None
+
+    def creator(self, host: str, session: SSL.Session | None) -> IOpenSSLClientConnectionCreator:
+        """Makes connections that show this host's name and try to resume the session."""
+        return _Creator(self._context, self._server_name or host, session)
+
+    def check_name(self, connection: SSL.Connection, host: str) -> None:
+        """After the handshake: raise :class:`Unreachable` unless the certificate is this host's."""
+        name = self._server_name or host
+        if not self._verify:
+            return
+        try:
+            (verify_ip_address if is_address(name) else verify_hostname)(connection, name)
+        except Exception as error:
+            # Besides VerificationError there are several for certificates that make no sense.
+            raise Unreachable("TLS certificate not accepted") from error
+
+
+def make_tls_profile(
     *, trust_root: Any, server_name: str | None = None, **certificate_options: Any
-) -> SharedContextPolicy:
-    """How to talk TLS with every host of one profile.
+) -> TLSProfile:
+    """A profile.
 
     ``trust_root``: what :class:`twisted.internet.ssl.CertificateOptions` takes as ``trustRoot``,
     for instance ``platformTrust()``; None accepts any certificate for any name.
@@ -40,51 +65,23 @@ def make_tls_policy(
         enableSessionTickets=True,
         **certificate_options,
     )
-    context = options.getContext()
-    if trust_root is not None:
-        context.set_info_callback(_verify_name)
-    return SharedContextPolicy(context, server_name)
-
-
-def _verify_name(connection: SSL.Connection, where: int, _ret: int) -> None:
-    """When a handshake is through, refuse a certificate that is for another name."""
-    if not where & SSL.SSL_CB_HANDSHAKE_DONE:
-        return
-    tls_protocol, name = connection.get_app_data()
-    try:
-        if is_address(name):
-            verify_ip_address(connection, name)
-        else:
-            verify_hostname(connection, name)
-    except Exception:
-        # Whatever went wrong, pyOpenSSL would drop the exception and go on.
-        tls_protocol.failVerification(Failure())
-
-
-@implementer(IPolicyForHTTPS)
-@frozen
-class SharedContextPolicy:
-    """The policy of one profile; see :func:`make_tls_policy`."""
-
-    _context: SSL.Context
-    _server_name: str | None
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> _NameCreator:
-        return _NameCreator(self._context, self._server_name or hostname.decode("ascii"))
+    return TLSProfile(options.getContext(), trust_root is not None, server_name)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 @frozen
-class _NameCreator:
+class _Creator:
     _context: SSL.Context
     _name: str
+    _session: SSL.Session | None
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
         connection.set_connect_state()
-        connection.set_app_data((tlsProtocol, self._name))
         if not is_address(self._name):
             connection.set_tlsext_host_name(self._name.encode("ascii"))
+        if self._session is not None:
+            connection.set_session(self._session)
         return connection
 
 
@@ -96,7 +93,7 @@ class SessionCache:
     _sessions: OrderedDict[Hashable, SSL.Session] = field(factory=OrderedDict, init=False)
 
     def keep(self, key: Hashable, session: SSL.Session | None) -> None:
-        """Remember a session; the origin that was not used for longest may be forgotten."""
+        """Remember a session; the one that was kept longest ago may be forgotten."""
         if session is None:
             return
         self._sessions[key] = session
@@ -107,17 +104,3 @@ class SessionCache:
     def get(self, key: Hashable) -> SSL.Session | None:
         """The session to resume, if there is one."""
         return self._sessions.get(key)
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-@frozen
-class ResumingCreator:
-    """Another creator's connections, set to resume a session."""
-
-    _creator: Any
-    _session: SSL.Session
-
-    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        connection: SSL.Connection = self._creator.clientConnectionForTLS(tlsProtocol)
-        connection.set_session(self._session)
-        return connection

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -27,20 +27,27 @@ def connect_request(origin: Origin) -> bytes:
     return b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (peer, render_headers(headers))
 
 
+class QuietFactory(Factory):
+    """A factory for one connection, which is no news for the log."""
+
+    noisy = False
+
+
 @implementer(IStreamClientEndpoint)
 @frozen
 class TunnelEndpoint:
     """Connects to what lies behind a proxy; ``request`` is the whole CONNECT."""
 
-    _proxy: Any
+    _proxy: IStreamClientEndpoint
     _request: bytes
 
-    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Fires with the factory's protocol, connected; fails with :class:`Unreachable`."""
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
-    async def _connect(self, inner: Any) -> Any:
-        tunnel = await self._proxy.connect(Factory.forProtocol(_Tunnel))
+    async def _connect(self, inner: IProtocolFactory) -> IProtocol:
+        tunnel = _Tunnel()
+        await self._proxy.connect(QuietFactory.forProtocol(lambda: tunnel))
         await tunnel.open(self._request)
         return tunnel.carry(inner)
 
@@ -53,17 +60,22 @@ class _Tunnel(Protocol):
     def __init__(self) -> None:
         self._reader = ResponseReader(head_only=True)
         self._opened: Deferred[None] | None = None
-        self._inner: Any = None
+        self._inner: IProtocol | None = None
 
     def open(self, request: bytes) -> Deferred[None]:
-        self._opened = Deferred(lambda _: self.transport.abortConnection())
+        self._opened = Deferred(self._cancelled)
         self.transport.write(request)
         return self._opened
 
-    def carry(self, factory: Any) -> Any:
-        self._inner = factory.buildProtocol(self.transport.getPeer())
-        self._inner.makeConnection(self.transport)
-        return self._inner
+    def _cancelled(self, _opened: Deferred[None]) -> None:
+        self._opened = None
+        self.transport.abortConnection()
+
+    def carry(self, factory: IProtocolFactory) -> IProtocol:
+        inner = self._inner = factory.buildProtocol(self.transport.getPeer())
+        assert inner is not None
+        inner.makeConnection(self.transport)
+        return inner
 
     def dataReceived(self, data: bytes) -> None:
         if self._inner is not None:

@@ -5,30 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Cooperator
 
-from promproxy.target import Delivery, Dropped, Target
+from promproxy.target import Delivery, Dropped, LeftOut, Target
 
 
-async def deliver(found: Iterable[Target | Dropped], clock: IReactorTime) -> Delivery:
+async def deliver(found: Iterable[Target | Dropped | LeftOut], clock: IReactorTime) -> Delivery:
     """The delivery of what the iterable yields, built in slices of about 10 ms."""
     targets: list[Target] = []
     dropped: list[Dropped] = []
+    left_out: list[LeftOut] = []
 
     def sort() -> Iterator[None]:
         for item in found:
             if isinstance(item, Target):
                 targets.append(item)
-            else:
+            elif isinstance(item, Dropped):
                 dropped.append(item)
+            else:
+                left_out.append(item)
             yield
 
     await in_slices(sort(), clock)
-    return Delivery(tuple(targets), tuple(dropped))
+    return Delivery(tuple(targets), tuple(dropped), tuple(left_out))
 
 
 async def in_slices(work: Iterator[object], clock: IReactorTime) -> None:
-    """Run an iterator to its end; the reactor gets its turn every 10 ms."""
-    # The iterator that the Cooperator fires with holds what the work captured: drop it at once.
-    await Cooperator(scheduler=partial(clock.callLater, 0)).coiterate(work)
+    """Run an iterator to its end; the reactor gets its turn every 10 ms. Cancelling ends it."""
+    task = Cooperator(scheduler=partial(clock.callLater, 0)).cooperate(work)
+    try:
+        # It fires with the iterator, which holds what the work captured: drop that at once.
+        await task.whenDone()
+    except CancelledError:
+        task.stop()
+        raise

@@ -16,6 +16,8 @@ class Pages:
     metrics: IResource
     healthy: IResource
     ready: IResource
+    refresh: IResource
+    invalidate: IResource
 
 
 def make_root(pages: Pages, path_prefix: str = "") -> Resource:
@@ -26,10 +28,14 @@ def make_root(pages: Pages, path_prefix: str = "") -> Resource:
     root.putChild(b"singleTargetMetrics", pages.scrape)
     root.putChild(b"metrics", pages.metrics)
     root.putChild(b"promregatorMetrics", pages.metrics)
-    probes = Resource()
-    probes.putChild(b"healthy", pages.healthy)
-    probes.putChild(b"ready", pages.ready)
-    root.putChild(b"-", probes)
+    below_dash = Resource()
+    below_dash.putChild(b"healthy", pages.healthy)
+    below_dash.putChild(b"ready", pages.ready)
+    below_dash.putChild(b"refresh", pages.refresh)
+    root.putChild(b"-", below_dash)
+    cache = Resource()
+    cache.putChild(b"invalidate", pages.invalidate)
+    root.putChild(b"cache", cache)
     _mount_below(root, path_prefix)
     return root
 

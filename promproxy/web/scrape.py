@@ -11,14 +11,14 @@ import treq
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from promproxy.discovery import SCRAPE_PATH
-from promproxy.errors import BadUpstream, CutShort, DeadlinePassed, ScrapeError, Unreachable
+from promproxy.errors import BadUpstream, Busy, CutShort, DeadlinePassed, ScrapeError, Unreachable
 from promproxy.forwarding import (
     LOOP_HEADER,
     TIMEOUT_HEADER,
@@ -27,9 +27,11 @@ from promproxy.forwarding import (
     is_redirect,
     passed_back,
     request_headers,
+    says_unknown_to_router,
 )
 from promproxy.http.outbound import Outbound
 from promproxy.http.response import Response
+from promproxy.limits import Limits
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
 from promproxy.target import Target
@@ -39,6 +41,8 @@ from promproxy.web.site import PlainRequest
 log = Logger()
 
 _PREFIX = f"{SCRAPE_PATH}/".encode()
+_CONTROLS = bytes((*range(0x20), 0x7F))
+_CONTROLS_TO_SPACES = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 
 
 @define(eq=False)
@@ -50,7 +54,9 @@ class _Scrape:
     began: float
     ends: float
     size: int = 0
+    has_place: bool = False
     client_gone: bool = False
+    is_unknown_to_router: bool = False
 
 
 class ScrapeResource(Resource):
@@ -63,6 +69,7 @@ class ScrapeResource(Resource):
         registry: Registry,
         outbound: Outbound,
         timeouts: Timeouts,
+        limits: Limits,
         body_size_limit: int,
         metrics: Metrics,
         clock: IReactorTime,
@@ -72,14 +79,15 @@ class ScrapeResource(Resource):
         self._registry = registry
         self._outbound = outbound
         self._timeouts = timeouts
+        self._limits = limits
         self._body_size_limit = body_size_limit
         self._metrics = metrics
         self._clock = clock
         self._process_id = process_id
         self._under_way: dict[_Scrape, Deferred[None]] = {}
         self._idle: list[Deferred[None]] = []
-        # What was last wrong with a target: failures are logged once per change.
-        self._failing: dict[str, str] = {}
+        # How the last scrape of a target ended: failures are logged once per change.
+        self._last: dict[str, str] = {}
 
     def render_GET(self, request: PlainRequest) -> bytes | int:
         """Scrape the target that the path names. HEAD comes here too."""
@@ -103,6 +111,14 @@ class ScrapeResource(Resource):
         return NOT_DONE_YET
 
     async def _scrape(self, scrape: _Scrape) -> None:
+        await self._limits.enter(scrape.target)
+        scrape.has_place = True
+        try:
+            await self._ask(scrape)
+        finally:
+            self._limits.leave(scrape.target)
+
+    async def _ask(self, scrape: _Scrape) -> None:
         target, request = scrape.target, scrape.request
         headers = request_headers(
             target,
@@ -117,6 +133,7 @@ class ScrapeResource(Resource):
         if 0 < self._body_size_limit < _known_length(response):
             response.stopProducing()
             raise self._too_large()
+        scrape.is_unknown_to_router = says_unknown_to_router(response.raw_headers)
         request.setResponseCode(response.code, response.phrase)
         for name, value in passed_back(response.raw_headers):
             request.responseHeaders.addRawHeader(name, value)
@@ -144,12 +161,12 @@ class ScrapeResource(Resource):
             # Not where the caller left: its channel is gone, and has stopped the response.
             if not scrape.client_gone:
                 request.unregisterProducer()
+        if 0 < limit < scrape.size:  # all of it had arrived before it could be stopped
+            raise self._too_large()
 
     def _succeeded(self, _result: None, scrape: _Scrape) -> None:
         scrape.request.finish()
-        if self._failing.pop(scrape.target.id, None) is not None:
-            log.info("target {target} answers again", target=scrape.target.id)
-        self._count(scrape, "success" if scrape.request.code == 200 else "target_error")
+        self._note(scrape, "success" if scrape.request.code == 200 else "target_error")
 
     def _client_left(self, _failure: Failure, scrape: _Scrape, scraping: Deferred[None]) -> None:
         scrape.client_gone = True
@@ -161,16 +178,17 @@ class ScrapeResource(Resource):
             self._count(scrape, "client_gone")
             return
         error = self._explain(failure, scrape)
-        self._log_once(scrape.target, error)
         if scrape.request.startedWriting:
             self._cut_short(scrape)
-            self._count(scrape, "cut_short")
+            self._note(scrape, "cut_short", error)
         else:
             self._refuse(scrape, error)
-            self._count(scrape, outcome_of(error))
+            self._note(scrape, outcome_of(error), error)
 
     def _explain(self, failure: Failure, scrape: _Scrape) -> ScrapeError:
         """What went wrong, as the caller may know it; what is a bug of ours is raised again."""
+        if failure.check(DeferredTimeout) and not scrape.has_place:
+            return Busy(f"no place for it came free within {self._seconds(scrape):.3g} s")
         if failure.check(DeferredTimeout):
             return DeadlinePassed(f"no complete answer within {self._seconds(scrape):.3g} s")
         if failure.check(CancelledError):
@@ -201,7 +219,8 @@ class ScrapeResource(Resource):
         request.break_off()
         # A reader that does not take what is left must not hold it for ever.
         left = max(scrape.ends - self._clock.seconds(), 1.0)
-        self._clock.callLater(left, request.abort)
+        late = self._clock.callLater(left, request.abort)
+        request.notifyFinish().addErrback(_cancel_call, late)
 
     def _broken(self, failure: Failure, scrape: _Scrape) -> None:
         """A bug of ours; the caller must not take it for an answer."""
@@ -246,30 +265,49 @@ class ScrapeResource(Resource):
     def _count(self, scrape: _Scrape, outcome: str) -> None:
         self._metrics.scraped(scrape.target.source, outcome, self._seconds(scrape), scrape.size)
 
-    def _log_once(self, target: Target, error: ScrapeError) -> None:
-        outcome = outcome_of(error)
-        if self._failing.get(target.id) == outcome:
-            return
+    def _note(self, scrape: _Scrape, outcome: str, error: ScrapeError | None = None) -> None:
+        """Remember how a scrape ended, and tell of it where that is news."""
+        self._count(scrape, outcome)
+        target = scrape.target
+        before, self._last[target.id] = self._last.get(target.id), outcome
+        if len(self._last) > 2 * len(self._registry.snapshot.by_id):
+            self._forget_former_targets()
+        if scrape.is_unknown_to_router and before == "success":
+            self._registry.suspect_stale(target)
+        if error is not None and before != outcome:
+            log.warn(
+                "target {target}: {url}: {reason} ({cause})",
+                target=target.id,
+                url=target.url,
+                reason=error.reason,
+                cause=repr(error.__cause__),
+            )
+        elif error is None and before not in (None, "success", "target_error"):
+            log.info("target {target} answers again", target=target.id)
+
+    def _forget_former_targets(self) -> None:
         by_id = self._registry.snapshot.by_id
-        if len(self._failing) > 2 * len(by_id):  # most of those are no targets any more
-            self._failing = {id_: was for id_, was in self._failing.items() if id_ in by_id}
-        self._failing[target.id] = outcome
-        log.warn(
-            "target {target}: {url}: {reason} ({cause})",
-            target=target.id,
-            url=target.url,
-            reason=error.reason,
-            cause=repr(error.__cause__),
-        )
+        self._last = {id_: outcome for id_, outcome in self._last.items() if id_ in by_id}
+
+
+def _cancel_call(_failure: Failure, call: IDelayedCall) -> None:
+    if call.active():
+        call.cancel()
 
 
 def _caller_headers(request: PlainRequest) -> CallerHeaders:
     return CallerHeaders(
-        accept=request.getHeader(b"Accept"),
-        accept_encoding=request.getHeader(b"Accept-Encoding"),
-        user_agent=request.getHeader(b"User-Agent"),
-        loop=request.getHeader(LOOP_HEADER.encode()),
+        accept=_joined(request, b"Accept"),
+        accept_encoding=_joined(request, b"Accept-Encoding"),
+        user_agent=_joined(request, b"User-Agent"),
+        loop=_joined(request, LOOP_HEADER.encode()),
     )
+
+
+def _joined(request: PlainRequest, name: bytes) -> bytes | None:
+    """A header that may be spread over several lines, fit to be sent (RFC 9110, 5.3 and 5.5)."""
+    values = request.requestHeaders.getRawHeaders(name)
+    return b", ".join(values).translate(_CONTROLS_TO_SPACES) if values else None
 
 
 def _known_length(response: Response) -> int:

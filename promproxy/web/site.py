@@ -31,10 +31,13 @@ class Channel(HTTPChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Bytes of a body, or of requests that have to wait."""
-        if self._handlingRequest:
-            self._dataBuffer.append(data)
-        else:
+        if not self._handlingRequest:
             super().rawDataReceived(data)
+            return
+        self._dataBuffer.append(data)
+        too_much = sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize
+        if too_much and not self._waitingForTransport:
+            self._networkProducer.pauseProducing()  # until `requestDone`
 
 
 class PlainRequest(Request):
@@ -65,6 +68,7 @@ class PlainRequest(Request):
 class PromproxySite(Site):
     """Serves a resource tree: HTTP/1.1 only, without an access log."""
 
+    noisy = False
     protocol = Channel  # type: ignore[assignment] # in place of the one that negotiates HTTP/2
 
     def __init__(self, root: IResource, reactor: Any) -> None:

@@ -17,14 +17,13 @@ from twisted.internet.ssl import (
     platformTrust,
     trustRootFromCertificates,
 )
-from twisted.web.iweb import IPolicyForHTTPS
 
-from promproxy.config.schema import HttpClient, TlsConfig
+from promproxy.config.http_client import HttpClient, TlsConfig
 from promproxy.errors import ConfigError
 from promproxy.http.agent import make_agent
 from promproxy.http.origin import HttpProxy, basic_credentials
 from promproxy.http.outbound import Outbound, Profile
-from promproxy.http.tls import make_tls_policy
+from promproxy.http.tls import TLSProfile, make_tls_profile
 
 _PEM_CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
@@ -42,7 +41,7 @@ def make_outbound(reactor: Any, profiles: Mapping[str, HttpClient]) -> Outbound:
 def make_profile(reactor: Any, http: HttpClient) -> Profile:
     """One profile, with an agent and so with connections of its own. Raises ConfigError."""
     proxy = _proxy(http.proxy_url)
-    agent = make_agent(reactor, tls_policy=_tls_policy(http.tls_config), proxy=proxy)
+    agent = make_agent(reactor, tls=_tls_profile(http.tls_config), proxy=proxy)
     return Profile(agent=agent, proxy=proxy, authorization=authorization_header(http))
 
 
@@ -64,11 +63,11 @@ def _proxy(url: str) -> HttpProxy | None:
     return HttpProxy(host=parts.hostname or "", port=parts.port or 80)
 
 
-def _tls_policy(tls: TlsConfig) -> IPolicyForHTTPS:
+def _tls_profile(tls: TlsConfig) -> TLSProfile:
     options: dict[str, Any] = {"raiseMinimumTo": _VERSIONS[tls.min_version]}
     if tls.cert_file is not None and tls.key_file is not None:
         options.update(_client_certificate(tls.cert_file, tls.key_file))
-    return make_tls_policy(
+    return make_tls_profile(
         trust_root=_trust_root(tls), server_name=tls.server_name or None, **options
     )
 

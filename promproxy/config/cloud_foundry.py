@@ -1,0 +1,171 @@
+"""The settings of a source ``cloud_foundry``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from string import Formatter
+
+from attrs import frozen
+
+from promproxy.config.http_client import HttpClient, url
+from promproxy.config.place import Place
+from promproxy.config.read import (
+    boolean,
+    integer,
+    list_of,
+    mapping_of,
+    matching,
+    one_of,
+    port,
+    positive_duration,
+    regex,
+    secret,
+    section,
+    setting,
+    size,
+    text,
+)
+from promproxy.labels import is_label_name
+from promproxy.secret import Secret
+from promproxy.sources.cloud_foundry.label_selector import LabelSelector, parse_label_selector
+from promproxy.sources.cloud_foundry.targets import TEMPLATE_FIELDS
+
+metrics_path = matching(r"/[!-\"$-~]*", "a path such as /metrics")
+
+
+def label_selector(place: Place) -> LabelSelector:
+    """Such as ``monitoring=prometheus,!legacy``."""
+    try:
+        return parse_label_selector(text(place))
+    except ValueError as error:
+        place.fail(str(error))
+
+
+def template(place: Place) -> str:
+    """A label's value with fields of a target in braces."""
+    value = text(place)
+    try:
+        for _literal, name, spec, conversion in Formatter().parse(value):
+            if name is not None and (name not in TEMPLATE_FIELDS or spec or conversion):
+                place.expected(f"fields among {', '.join(TEMPLATE_FIELDS)}, not {{{name}}}")
+    except ValueError as error:
+        place.fail(f"no valid template: {error}")
+    return value
+
+
+@frozen(kw_only=True)
+class CloudFoundrySelector:
+    """Which apps are meant: every condition that is given must hold."""
+
+    org: str = setting(text, default="", doc="the org's name, without regard to case")
+    org_regex: re.Pattern[str] | None = setting(
+        regex, default=None, doc="a pattern for the org's whole name, without regard to case"
+    )
+    org_guid: str = setting(text, default="", doc="the org's guid")
+    space: str = setting(text, default="", doc="the space's name")
+    space_regex: re.Pattern[str] | None = setting(
+        regex, default=None, doc="a pattern for the space's whole name"
+    )
+    space_guid: str = setting(text, default="", doc="the space's guid")
+    app: str = setting(text, default="", doc="the app's name")
+    app_regex: re.Pattern[str] | None = setting(
+        regex, default=None, doc="a pattern for the app's whole name"
+    )
+    label_selector: LabelSelector | None = setting(
+        label_selector, default=None, doc="labels the app must have, as the API writes it"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("org", "space", "app"):
+            if getattr(self, name) and getattr(self, f"{name}_regex"):
+                raise ValueError(f"give either {name} or {name}_regex")
+
+
+@frozen(kw_only=True)
+class CloudFoundryRule(CloudFoundrySelector):
+    """One rule: which apps, and how they are scraped."""
+
+    path: str = setting(metrics_path, default="", doc="where the metrics are; /metrics by default")
+    paths: tuple[str, ...] = setting(
+        list_of(metrics_path), default=(), doc="several such places, each a target of its own"
+    )
+    scheme: str = setting(one_of("http", "https"), default="https", doc="how routes are asked")
+    annotations: bool = setting(
+        boolean, default=False, doc='only apps annotated with prometheus.io/scrape: "true"'
+    )
+    preferred_route_regex: tuple[re.Pattern[str], ...] = setting(
+        list_of(regex), default=(), doc="patterns for the whole route; the first that fits wins"
+    )
+    internal_route_port: int | None = setting(
+        port, default=None, doc="use internal routes, before others, on this port"
+    )
+    process_types: tuple[str, ...] = setting(
+        list_of(text), default=("web",), doc="which processes of an app are scraped"
+    )
+    override_route_and_path: str = setting(
+        matching(r"[A-Za-z0-9._-]+(/[!-~]*)?", "host/path"),
+        default="",
+        doc="a route, with the path, in place of the app's own",
+    )
+    outbound: str = setting(text, default="", doc="the outbound profile, in place of the source's")
+    labels: Mapping[str, str] = setting(
+        mapping_of(template), default={}, doc="extra labels, from templates such as {org_name}"
+    )
+    trust_all_orgs: bool = setting(
+        boolean, default=False, doc="the profile's credentials may go to apps of every org"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.path and self.paths:
+            raise ValueError("give either path or paths")
+        if not self.process_types:
+            raise ValueError("process_types: name at least one, such as web")
+        for name in self.labels:
+            if not is_label_name(name) or name.startswith("__"):
+                raise ValueError(f"labels: {name!r} is no name for a label")
+
+
+@frozen(kw_only=True)
+class CloudFoundry(HttpClient):
+    """Targets from a Cloud Foundry foundation, by its API."""
+
+    api_url: str = setting(url, doc="the address of the Cloud Controller")
+    username: str = setting(text, default="", doc="a user that may see the apps")
+    password: Secret | None = setting(secret, default=None, doc="its password")
+    client_id: str = setting(text, default="", doc="a client of its own, in place of a user")
+    client_secret: Secret | None = setting(secret, default=None, doc="its secret")
+    router: str = setting(
+        url, default="", doc="connect here instead of resolving the names of routes"
+    )
+    select: tuple[CloudFoundryRule, ...] = setting(
+        list_of(section(CloudFoundryRule)), doc="which apps are scraped, and how"
+    )
+    exclude: tuple[CloudFoundrySelector, ...] = setting(
+        list_of(section(CloudFoundrySelector)), default=(), doc="apps that no rule selects"
+    )
+    instance_routing: str = setting(
+        one_of("app", "process"),
+        default="app",
+        doc="which header addresses an instance; process takes routing-release 0.332.0",
+    )
+    timeout: float = setting(positive_duration, default=30.0, doc="for one request to the API")
+    max_requests_per_second: int = setting(integer, default=10, doc="of the API; 0: no limit")
+    max_page_size: int = setting(size, default=256 * 1024**2, doc="a larger answer is refused")
+    max_loss_percent: int = setting(
+        integer, default=50, doc="a greater sudden loss of targets must be seen twice"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.basic_auth is not None or self.authorization is not None:
+            raise ValueError("the API takes username or client_id, no other credentials")
+        if bool(self.username) == bool(self.client_id):
+            raise ValueError("give either username and password, or client_id and client_secret")
+        if self.username and self.password is None:
+            raise ValueError("'password' or 'password_file' is missing")
+        if self.client_id and self.client_secret is None:
+            raise ValueError("'client_secret' or 'client_secret_file' is missing")
+        if not self.select:
+            raise ValueError("select: name at least one rule; {} selects every app")

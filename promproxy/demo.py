@@ -1,0 +1,66 @@
+"""``promproxy demo``: the daemon on a simulated foundation, both in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from promproxy.config.load import config_from_text
+from promproxy.service import make_daemon
+from promproxy.simulation import Simulation, Size
+
+_CONFIG = """
+listen: ["tcp:{port}:interface=127.0.0.1"]
+sources:
+  - name: demo
+    refresh_interval: 10s
+    cloud_foundry:
+      api_url: {api}
+      username: scraper
+      password: secret
+      router: {router}
+      select:
+        - {{labels: {{org: "{{org_name}}", app: "{{app_name}}"}}}}
+"""
+
+_HINTS = """
+promproxy runs on a simulated Cloud Foundry foundation: {targets} app instances.
+
+  all targets     curl http://127.0.0.1:{port}/discovery
+  one scrape      curl http://127.0.0.1:{port}/singleTargetMetrics/{id}
+  status          http://127.0.0.1:{port}/
+  own metrics     http://127.0.0.1:{port}/metrics
+  the foundation  {api}/simulation/
+
+For your prometheus.yml:
+
+  scrape_configs:
+    - job_name: promproxy
+      http_sd_configs:
+        - url: http://127.0.0.1:{port}/discovery
+
+Ctrl-C ends it.
+"""
+
+
+async def run_demo(reactor: Any, port: int) -> int:
+    """Run until a signal comes. Raises ConfigError, or SystemExit where the port is taken."""
+    simulation = Simulation(reactor, size=Size(orgs=3, spaces=6, apps=20, instances=40))
+    await simulation.start()
+    text = _CONFIG.format(port=port, api=simulation.api_url, router=simulation.router_url)
+    daemon = make_daemon(config_from_text(text, Path("demo.yml"), {}), reactor)
+    daemon.privilegedStartService()
+    daemon.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
+    while daemon.registry.missing():
+        await deferLater(reactor, 0.05)
+    by_id = daemon.registry.snapshot.by_id
+    hints = _HINTS.format(
+        port=port, api=simulation.api_url, id=next(iter(by_id)), targets=len(by_id)
+    )
+    print(hints, flush=True)
+    await Deferred()
+    return 0

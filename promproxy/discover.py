@@ -1,0 +1,83 @@
+"""``promproxy discover``: each source asked once, and what it delivers shown."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.threads import deferToThreadPool
+
+from promproxy.config.schema import Config
+from promproxy.errors import ConfigError
+from promproxy.target import Delivery
+from promproxy.wiring.profiles import make_outbound
+from promproxy.wiring.sources import SourceMaker
+
+
+@frozen(kw_only=True)
+class Report:
+    """How a delivery is shown."""
+
+    as_json: bool = False
+    explain: bool = False
+
+    def text(self, name: str, delivery: Delivery) -> str:
+        """A delivery as text for a terminal, or as one line of JSON."""
+        return self._json(name, delivery) if self.as_json else self._table(name, delivery)
+
+    def _json(self, name: str, delivery: Delivery) -> str:
+        document: dict[str, Any] = {
+            "source": name,
+            "targets": [
+                {"id": t.id, "url": t.url, "instance": t.instance, "labels": dict(t.labels)}
+                for t in delivery.targets
+            ],
+        }
+        if self.explain:
+            for kind in ("left_out", "dropped"):
+                things = getattr(delivery, kind)
+                document[kind] = [{"what": x.what, "reason": x.reason} for x in things]
+        return json.dumps(document)
+
+    def _table(self, name: str, delivery: Delivery) -> str:
+        rows = [(t.id, t.url, t.labels.get("__meta_cf_app_name", "")) for t in delivery.targets]
+        things = sorted((x.reason, x.what) for x in delivery.left_out)
+        things += sorted((x.reason, x.what) for x in delivery.dropped)
+        counts = Counter(reason for reason, _what in things)
+        left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+        lines = [f"{name}: {len(rows)} targets; left out: {left_out or 'nothing'}", *_columns(rows)]
+        if self.explain and things:
+            lines += ["left out:", *_columns(things)]
+        return "\n".join(lines)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    if not rows:
+        return []
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+async def discover(config: Config, reactor: Any, only: str | None, report: Report) -> int:
+    """Ask every source, or the one called ``only``, and print the report.
+
+    The exit status. Raises PromproxyError, which says why a source could not be read.
+    """
+    chosen = [source for source in config.sources if only in (None, source.name)]
+    if not chosen:
+        raise ConfigError(f"no source called {only!r}" if only else "no sources are configured")
+    maker = SourceMaker(
+        reactor=reactor,
+        in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
+        outbound=make_outbound(reactor, config.outbound),
+        promregator_labels=config.discovery.promregator_labels,
+    )
+    for source in chosen:
+        print(report.text(source.name, await maker.make(source, config).targets()))
+    return 0

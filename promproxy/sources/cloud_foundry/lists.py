@@ -1,0 +1,130 @@
+"""Whole lists of the API, page by page; decoded resource by resource, so that nothing stalls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+
+from promproxy.errors import SourceError
+from promproxy.json_array import JsonReader
+from promproxy.sources.building import in_slices
+from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow
+from promproxy.sources.cloud_foundry.plan import Query
+
+LARGEST_PAGE = 5000
+SMALLEST_PAGE = 50
+READINGS = 3
+MOST_HALVINGS = 2
+
+# By kind ("resources", or the name of a list in "included"): how to read one, and all by guid.
+Parsers = Mapping[str, Callable[[Mapping[str, Any]], Any]]
+Found = dict[str, dict[str, Any]]
+
+
+@define
+class _Page:
+    """What a page holds beside its resources."""
+
+    total: int = 0
+    next_href: str = ""
+
+
+@define(eq=False)
+class Lists:
+    """Reads lists; remembers how large a page may be."""
+
+    _api: Api
+    _clock: IReactorTime
+    _page_size: int = field(default=LARGEST_PAGE, init=False)
+
+    async def read(self, path: str, query: Query, parsers: Parsers) -> Found:
+        """A whole list with what it includes. Raises SourceError.
+
+        Pages are not read at one moment: where something came or went in between, an item may
+        have slipped from one page to another past us, so the list is read again.
+        """
+        readings = slow = 0
+        while readings < READINGS:
+            size = max(SMALLEST_PAGE, self._page_size >> slow)
+            try:
+                found = await self._read_once(path, query, parsers, size)
+            except PageTooLarge:
+                if size <= SMALLEST_PAGE:
+                    raise
+                self._page_size = size // 2  # for good: it is how the API is set up
+            except PageTooSlow:
+                if slow == MOST_HALVINGS:
+                    raise
+                slow += 1  # for now: it may be busy
+            else:
+                if found is not None:
+                    return found
+                readings += 1
+        raise SourceError(f"{path}: the list kept changing while it was read")
+
+    async def _read_once(
+        self, path: str, query: Query, parsers: Parsers, page_size: int
+    ) -> Found | None:
+        """The list, or None where it changed meanwhile."""
+        found: Found = {kind: {} for kind in parsers}
+        parameters = sorted([*query, ("per_page", str(page_size))])
+        place = f"{path}?{urlencode(parameters, quote_via=quote, safe=',')}"
+        totals = set()
+        pages = 0
+        while place:
+            page = _Page()
+            await self._take(await self._api.get(place), page, parsers, found, path)
+            totals.add(page.total)
+            pages += 1
+            # A list longer than it says would never end.
+            if pages * SMALLEST_PAGE > max(totals) + SMALLEST_PAGE:
+                return None
+            parts = urlsplit(page.next_href)
+            place = f"{parts.path}?{parts.query}" if page.next_href else ""
+        steady = pages == 1 or totals == {len(found["resources"])}
+        return found if steady else None
+
+    async def _take(
+        self, text: str, page: _Page, parsers: Parsers, found: Found, path: str
+    ) -> None:
+        try:
+            await in_slices(_read_page(JsonReader(text), page, parsers, found), self._clock)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            why = str(error) or type(error).__name__
+            raise SourceError(f"{path}: the answer is no list of the API: {why}") from error
+
+
+def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) -> Iterator[None]:
+    """Read a page; one turn for each resource in it."""
+    seen = set()
+    for name in reader.members():
+        seen.add(name)
+        if name == "pagination":
+            pagination = reader.value()
+            page.total = int(pagination["total_results"])
+            page.next_href = (pagination["next"] or {"href": ""})["href"]
+        elif name == "resources":
+            yield from _read_resources(reader, name, parsers, found)
+        elif name == "included":
+            for kind in reader.members():
+                yield from _read_resources(reader, kind, parsers, found)
+        else:
+            reader.value()
+    reader.end()
+    if not seen >= {"pagination", "resources"}:
+        raise ValueError("it has no pagination and resources")
+
+
+def _read_resources(
+    reader: JsonReader, kind: str, parsers: Parsers, found: Found
+) -> Iterator[None]:
+    for _ in reader.elements():
+        value = reader.value()
+        if kind in parsers:
+            resource = parsers[kind](value)
+            found[kind][resource.guid] = resource
+        yield

@@ -1,0 +1,212 @@
+"""The source: a foundation's apps, read in a few requests and joined into targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.interfaces import IReactorTime
+
+from promproxy.errors import SourceError
+from promproxy.sources.building import deliver, in_slices
+from promproxy.sources.cloud_foundry.lists import Found, Lists, Parsers
+from promproxy.sources.cloud_foundry.plan import (
+    Query,
+    Scope,
+    guid_queries,
+    name_queries,
+    scope_of,
+)
+from promproxy.sources.cloud_foundry.resources import (
+    app_from_json,
+    domain_from_json,
+    organization_from_json,
+    process_from_json,
+    route_from_json,
+    space_from_json,
+)
+from promproxy.sources.cloud_foundry.targets import Inventory, Style, targets_of
+from promproxy.target import Delivery, LeftOut, Target
+
+_APPS: Parsers = {
+    "resources": app_from_json,
+    "spaces": space_from_json,
+    "organizations": organization_from_json,
+}
+_PROCESSES: Parsers = {"resources": process_from_json}
+_ROUTES: Parsers = {"resources": route_from_json, "domains": domain_from_json}
+_ORGS: Parsers = {"resources": organization_from_json}
+_SPACES: Parsers = {"resources": space_from_json, "organizations": organization_from_json}
+
+_EVERYTHING: list[Query] = [()]
+
+
+@define(eq=False)
+class CloudFoundrySource:
+    """All or nothing: a refresh that could not read every list fails.
+
+    ``max_loss`` is the share of the targets whose sudden loss is believed only when the next
+    refresh finds the same. ``check_router`` fails where the router does not know what
+    the targets need of it; it is given the first target.
+    """
+
+    name: str
+    interval: float
+    _lists: Lists
+    _style: Style
+    _clock: IReactorTime
+    _max_loss: float
+    _check_router: Callable[[Target], Coroutine[Any, Any, None]]
+    _delivery: Delivery | None = field(default=None, init=False)
+    _doubted: bool = field(default=False, init=False)
+    _router_is_checked: bool = field(default=False, init=False)
+
+    async def targets(self) -> Delivery:
+        """See `promproxy.sources.Source.targets`."""
+        inventory, missing = await self._read(scope_of(self._style.rules))
+        found = await deliver(targets_of(inventory, self._style), self._clock)
+        found = evolve(found, left_out=(*found.left_out, *missing))
+        self._doubt_sudden_loss(found)
+        if found.targets and self._style.by_process and not self._router_is_checked:
+            await self._check_router(found.targets[0])
+            self._router_is_checked = True
+        if self._delivery is None or not await self._is_unchanged(self._delivery, found):
+            self._delivery = found
+        return self._delivery
+
+    def _doubt_sudden_loss(self, found: Delivery) -> None:
+        had = 0 if self._delivery is None else len(self._delivery.targets)
+        lost = had - len(found.targets)
+        if lost > had * self._max_loss and not self._doubted:
+            self._doubted = True
+            raise SourceError(
+                f"{lost} of {had} targets are gone at once; they stay until the next refresh "
+                "finds the same"
+            )
+        self._doubted = False
+
+    async def _is_unchanged(self, before: Delivery, found: Delivery) -> bool:
+        if (len(before.targets), before.dropped, before.left_out) != (
+            len(found.targets),
+            found.dropped,
+            found.left_out,
+        ):
+            return False
+        differences = 0
+
+        def compare() -> Iterator[None]:
+            nonlocal differences
+            for old, new in zip(before.targets, found.targets, strict=True):
+                differences += old != new
+                yield
+
+        await in_slices(compare(), self._clock)
+        return not differences
+
+    async def _read(self, scope: Scope) -> tuple[Inventory, list[LeftOut]]:
+        """The three lists, and the names in the configuration that the foundation has not."""
+        if scope.by in ("app", "label"):
+            return await self._read_by_app(scope)
+        queries, missing = await self._queries(scope)
+        apps, processes, routes = await _together(
+            self._apps(queries), self._processes(queries), self._routes(queries)
+        )
+        return _inventory(apps, processes, routes), missing
+
+    async def _read_by_app(self, scope: Scope) -> tuple[Inventory, list[LeftOut]]:
+        """The apps first: only then is known whether their processes and routes can be few."""
+        if scope.by == "label":
+            apps = await self._apps([(("label_selector", scope.names[0]),)])
+            missing = []
+        else:
+            apps = await self._apps(list(name_queries(scope.names)))
+            missing = _missing("app", scope.names, apps)
+        queries = guid_queries("app_guids", list(apps["resources"]))
+        queries = _EVERYTHING if queries is None else queries
+        processes, routes = await _together(self._processes(queries), self._routes(queries))
+        return _inventory(apps, processes, routes), missing
+
+    async def _queries(self, scope: Scope) -> tuple[list[Query], list[LeftOut]]:
+        """The filters for all three lists."""
+        if not scope.by:
+            return _EVERYTHING, []
+        named = _empty(_ORGS)
+        missing: list[LeftOut] = []
+        if scope.names and scope.by == "organization":
+            named = await self._merged("/v3/organizations", list(name_queries(scope.names)), _ORGS)
+            missing = _missing("org", scope.names, named)
+        elif scope.names:
+            named = await self._merged(
+                "/v3/spaces",
+                [(*query, ("include", "organization")) for query in name_queries(scope.names)],
+                _SPACES,
+            )
+            missing = _missing("space", scope.names, named)
+            named["resources"] = {
+                guid: space
+                for guid, space in named["resources"].items()
+                if self._is_wanted(space, named["organizations"].get(space.org_guid))
+            }
+        guids = list(dict.fromkeys([*scope.guids, *named["resources"]]))
+        queries = guid_queries(f"{scope.by}_guids", guids)
+        return (_EVERYTHING if queries is None else queries), missing
+
+    def _is_wanted(self, space: Any, org: Any) -> bool:
+        """Names of spaces repeat in other orgs."""
+        return org is not None and any(
+            rule.selector.means_space(space, org) for rule in self._style.rules
+        )
+
+    async def _apps(self, queries: list[Query]) -> Found:
+        included = [(*query, ("include", "space.organization")) for query in queries]
+        return await self._merged("/v3/apps", included, _APPS)
+
+    async def _processes(self, queries: list[Query]) -> Found:
+        types = dict.fromkeys(t for rule in self._style.rules for t in rule.process_types)
+        typed = [(*query, ("types", ",".join(types))) for query in queries]
+        return await self._merged("/v3/processes", typed, _PROCESSES)
+
+    async def _routes(self, queries: list[Query]) -> Found:
+        included = [(*query, ("include", "domain")) for query in queries]
+        return await self._merged("/v3/routes", included, _ROUTES)
+
+    async def _merged(self, path: str, queries: list[Query], parsers: Parsers) -> Found:
+        """The union of a list under several filters."""
+        merged = _empty(parsers)
+        for found in await _together(*(self._lists.read(path, q, parsers) for q in queries)):
+            for kind, resources in found.items():
+                merged[kind].update(resources)
+        return merged
+
+
+async def _together(*reads: Coroutine[Any, Any, Found]) -> list[Found]:
+    """All results; the first failure cancels the other reads and is raised."""
+    reading = [Deferred.fromCoroutine(read) for read in reads]
+    try:
+        return await gatherResults(reading, consumeErrors=True)
+    except FirstError as error:
+        for read in reading:
+            read.cancel()
+        error.subFailure.raiseException()
+
+
+def _empty(parsers: Parsers) -> Found:
+    return {kind: {} for kind in parsers}
+
+
+def _missing(what: str, names: Sequence[str], found: Found) -> list[LeftOut]:
+    known = {resource.name.lower() for resource in found["resources"].values()}
+    return [LeftOut(f"{what} {n}", "not_found") for n in names if n.lower() not in known]
+
+
+def _inventory(apps: Found, processes: Found, routes: Found) -> Inventory:
+    return Inventory(
+        organizations=apps["organizations"],
+        spaces=apps["spaces"],
+        apps=apps["resources"],
+        processes=processes["resources"],
+        routes=routes["resources"],
+        domains=routes["domains"],
+    )

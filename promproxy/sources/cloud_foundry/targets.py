@@ -1,0 +1,277 @@
+"""A foundation's lists joined into targets. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import field, frozen
+
+from promproxy.ids import endpoint_suffix, safe_id
+from promproxy.labels import problem_with_label
+from promproxy.sources.cloud_foundry.resources import (
+    App,
+    Domain,
+    Organization,
+    Process,
+    Route,
+    Space,
+)
+from promproxy.sources.cloud_foundry.routes import choose_route
+from promproxy.sources.cloud_foundry.rules import Rule, Selector, Wish, wishes_of
+from promproxy.target import Dropped, LeftOut, Target
+
+TEMPLATE_FIELDS = (
+    "org_name",
+    "org_guid",
+    "space_name",
+    "space_guid",
+    "app_name",
+    "app_guid",
+    "instance_index",
+    "process_type",
+    "process_guid",
+    "route",
+    "metrics_path",
+)
+
+_NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
+_HOST = re.compile(r"[A-Za-z0-9._-]+")
+_PATH = re.compile(r"/[!-~]*")
+
+
+@frozen(kw_only=True)
+class Inventory:
+    """All that a refresh has read, by guid and in the API's order."""
+
+    organizations: Mapping[str, Organization] = field(factory=dict)
+    spaces: Mapping[str, Space] = field(factory=dict)
+    apps: Mapping[str, App] = field(factory=dict)
+    processes: Mapping[str, Process] = field(factory=dict)
+    routes: Mapping[str, Route] = field(factory=dict)
+    domains: Mapping[str, Domain] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Style:
+    """What the configuration says about all targets of a source.
+
+    ``by_process``: instances are addressed by process and not by app. ``router``: where to
+    connect in place of each route's host.
+    """
+
+    source: str
+    rules: tuple[Rule, ...]
+    exclude: tuple[Selector, ...] = ()
+    by_process: bool = False
+    router: str = ""
+    promregator_labels: bool = False
+
+
+def targets_of(inventory: Inventory, style: Style) -> Iterator[Target | Dropped | LeftOut]:
+    """Each target, each label that had to be dropped, and each app left out, with the reason.
+
+    Lists are read one after the other, so what refers to something missing is passed over.
+    """
+    processes = _grouped((p.app_guid, p) for p in inventory.processes.values())
+    routes = _grouped(
+        (app_guid, route)
+        for route in inventory.routes.values()
+        for app_guid in dict.fromkeys(d.app_guid for d in route.destinations)
+    )
+    for app in inventory.apps.values():
+        space = inventory.spaces.get(app.space_guid)
+        org = inventory.organizations.get(space.org_guid) if space is not None else None
+        if space is None or org is None:
+            yield LeftOut(app.name, "space_unknown")
+            continue
+        where = f"{org.name}/{space.name}/{app.name}"
+        wishes = _wishes(app, space, org, style)
+        if isinstance(wishes, str):
+            yield LeftOut(where, wishes)
+            continue
+        joined = _AppTargets(
+            app, space, org, where, processes[app.guid], routes[app.guid], inventory.domains, style
+        )
+        yield from joined.build(wishes)
+
+
+def _wishes(app: App, space: Space, org: Organization, style: Style) -> list[Wish] | str:
+    if not app.started:
+        return "stopped"
+    wishes = wishes_of(app, space, org, style.rules)
+    if any(selector.matches(app, space, org) for selector in style.exclude):
+        return "excluded" if isinstance(wishes, list) else wishes
+    return wishes
+
+
+def _grouped(pairs: Iterable[tuple[str, object]]) -> defaultdict[str, list]:  # type: ignore[type-arg]
+    groups = defaultdict(list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return groups
+
+
+@frozen
+class _Place:
+    """Where the instances of one process are scraped; the host of an internal route has a gap."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str
+    route: str
+    internal: bool
+
+
+@frozen
+class _AppTargets:
+    """One app with all that belongs to it."""
+
+    app: App
+    space: Space
+    org: Organization
+    where: str
+    processes: list[Process]
+    routes: list[Route]
+    domains: Mapping[str, Domain]
+    style: Style
+
+    def build(self, wishes: list[Wish]) -> Iterator[Target | Dropped | LeftOut]:
+        meta, dropped = self._meta_labels()
+        yield from dropped
+        for position, wish in enumerate(wishes):
+            found = False
+            reasons = ["no_process"]
+            for process, indices in self._instances(wish.rule.process_types):
+                place = self._place(wish, process)
+                if isinstance(place, str):
+                    reasons.append(place)
+                    continue
+                reasons.append("no_instances")
+                for index in indices:
+                    found = True
+                    yield self._target(wish, process, index, place, meta, first=position == 0)
+            if not found:
+                yield LeftOut(f"{self.where} {wish.path}", reasons[-1])
+
+    def _instances(self, types: tuple[str, ...]) -> Iterator[tuple[Process, Iterable[int]]]:
+        """The processes and, of each, the indices to list.
+
+        A deployment under way has two processes with the same indices. Addressed by app they are
+        one instance, so each index is listed once, for the first process that has it.
+        """
+        listed = 0
+        for process in self.processes:
+            if process.type not in types:
+                continue
+            if self.style.by_process:
+                yield process, range(process.instances)
+            else:
+                yield process, range(listed, process.instances)
+                listed = max(listed, process.instances)
+
+    def _place(self, wish: Wish, process: Process) -> _Place | str:
+        path, _, query = wish.path.partition("?")
+        if wish.rule.override:
+            host, slash, rest = wish.rule.override.partition("/")
+            url, internal, path = wish.rule.override, False, f"/{rest}" if slash else path
+        else:
+            route = choose_route(wish, process, self.routes, self.domains)
+            if isinstance(route, str):
+                return route
+            domain = self.domains[route.domain_guid]
+            url, internal, path = route.url, domain.internal, f"{route.path}{path}"
+            host = f"{route.host}.{domain.name}" if route.host else domain.name
+        if not _HOST.fullmatch(host):
+            return "route_host"
+        if not _PATH.fullmatch(f"{path}{query}") or "#" in f"{path}{query}":
+            return "metrics_path"
+        if internal:
+            port = wish.port or wish.rule.internal_port or 8080
+            return _Place("http", host, port, path, query, url, internal=True)
+        port = 443 if wish.scheme == "https" else 80
+        return _Place(wish.scheme, host, port, path, query, url, internal=False)
+
+    def _target(
+        self,
+        wish: Wish,
+        process: Process,
+        index: int,
+        place: _Place,
+        meta: Mapping[str, str],
+        *,
+        first: bool,
+    ) -> Target:
+        guid = process.guid if self.style.by_process else self.app.guid
+        name = f"X-CF-{'PROCESS' if self.style.by_process else 'APP'}-INSTANCE"
+        path, _, query = wish.path.partition("?")
+        suffix = "" if first else f"{path}{endpoint_suffix('/metrics', query)}"
+        return Target(
+            id=safe_id(f"{guid}/{index}{suffix}"),
+            source=self.style.source,
+            scheme=place.scheme,
+            host=f"{index}.{place.host}" if place.internal else place.host,
+            port=place.port,
+            path=place.path,
+            query=place.query,
+            instance=f"{guid}:{index}{suffix}",
+            labels=self._labels(wish, process, index, place, meta),
+            headers=() if place.internal else ((name, f"{guid}:{index}"),),
+            outbound=wish.rule.outbound,
+            router="" if place.internal else self.style.router,
+        )
+
+    def _meta_labels(self) -> tuple[dict[str, str], list[Dropped]]:
+        """What all targets of the app have in common."""
+        meta = {
+            "__meta_cf_org_name": self.org.name,
+            "__meta_cf_org_guid": self.org.guid,
+            "__meta_cf_space_name": self.space.name,
+            "__meta_cf_space_guid": self.space.guid,
+            "__meta_cf_app_name": self.app.name,
+            "__meta_cf_app_guid": self.app.guid,
+        }
+        dropped = []
+        for kind, values in (("label", self.app.labels), ("annotation", self.app.annotations)):
+            for key, value in sorted(values.items()):
+                name = f"__meta_cf_app_{kind}_{_NO_LABEL_CHARACTER.sub('_', key)}"
+                problem = problem_with_label(name, value)
+                if problem is None:
+                    meta[name] = value
+                else:
+                    dropped.append(Dropped(f"{kind} {key!r} of app {self.where}", problem))
+        return meta, dropped
+
+    def _labels(
+        self, wish: Wish, process: Process, index: int, place: _Place, meta: Mapping[str, str]
+    ) -> dict[str, str]:
+        labels = {
+            **meta,
+            "__meta_cf_instance_index": str(index),
+            "__meta_cf_process_type": process.type,
+            "__meta_cf_process_guid": process.guid,
+            "__meta_cf_route": place.route,
+            "__meta_cf_metrics_path": wish.path,
+        }
+        if wish.rule.labels:
+            values = {name: labels[f"__meta_cf_{name}"] for name in TEMPLATE_FIELDS}
+            for name, template in wish.rule.labels.items():
+                labels[name] = template.format_map(values)
+        if self.style.promregator_labels:
+            labels.update(self._promregator_labels(wish, index))
+        return labels
+
+    def _promregator_labels(self, wish: Wish, index: int) -> dict[str, str]:
+        prefix = "__meta_promregator_target_"
+        return {
+            f"{prefix}path": wish.path,
+            f"{prefix}orgName": self.org.name,
+            f"{prefix}spaceName": self.space.name,
+            f"{prefix}applicationName": self.app.name,
+            f"{prefix}applicationId": self.app.guid,
+            f"{prefix}instanceNumber": str(index),
+            f"{prefix}instanceId": f"{self.app.guid}:{index}",
+        }

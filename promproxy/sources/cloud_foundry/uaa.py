@@ -1,0 +1,158 @@
+"""The token: got from UAA, renewed before it expires, by one request at a time.
+
+Source: the UAA's API documentation, "Token", and RFC 6749.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from promproxy.errors import ScrapeError, SourceError
+from promproxy.http.fetch import Answer, Fetcher
+from promproxy.http.origin import basic_credentials
+from promproxy.secret import Secret
+
+# UAA locks an account after five failures within an hour.
+SECONDS_AFTER_REFUSAL = 900.0
+
+log = Logger()
+
+
+@frozen(kw_only=True)
+class Credentials:
+    """A user, who logs in through the client ``cf``, or a client of its own without a user."""
+
+    username: str = ""
+    password: Secret = Secret()
+    client_id: str = "cf"
+    client_secret: Secret = Secret()
+
+    @property
+    def grant(self) -> dict[str, str]:
+        """The form that asks for a token."""
+        if not self.username:
+            return {"grant_type": "client_credentials"}
+        password = self.password.reveal()
+        return {"grant_type": "password", "username": self.username, "password": password}
+
+    @property
+    def who(self) -> str:
+        """Whose credentials these are, for messages."""
+        return f"user {self.username!r}" if self.username else f"client {self.client_id!r}"
+
+
+@frozen
+class Token:
+    """What UAA gave us; ``renew_at`` is a moment of the clock, well before it expires."""
+
+    access: str = field(repr=False)
+    renew_at: float
+    refresh: str = field(repr=False)
+
+
+class _Refused(SourceError):
+    """UAA knows us not; asking again could lock the account."""
+
+
+@define(eq=False)
+class TokenKeeper:
+    """Hands out a token that is good for some time yet.
+
+    ``uaa_url`` yields where UAA is. A refusal is remembered for a quarter of an hour.
+    """
+
+    _fetcher: Fetcher
+    _clock: IReactorTime
+    _credentials: Credentials
+    _uaa_url: Callable[[], Deferred[str]]
+    _token: Token | None = field(default=None, init=False)
+    _lock: DeferredLock = field(factory=DeferredLock, init=False)
+    _refusal: tuple[float, str] | None = field(default=None, init=False)
+
+    async def token(self) -> str:
+        """A token's text. Raises SourceError."""
+        await self._lock.acquire()
+        try:
+            if self._token is None or self._clock.seconds() >= self._token.renew_at:
+                self._token = await self._renew()
+            return self._token.access
+        finally:
+            self._lock.release()
+
+    def refused(self, access: str) -> None:
+        """The API did not accept this token: the next one asked for must be another."""
+        if self._token is not None and self._token.access == access:
+            self._token = Token("", self._clock.seconds(), self._token.refresh)
+
+    async def _renew(self) -> Token:
+        if self._refusal is not None and self._clock.seconds() < self._refusal[0]:
+            raise SourceError(self._refusal[1])
+        if self._token is not None and self._token.refresh:
+            form = {"grant_type": "refresh_token", "refresh_token": self._token.refresh}
+            try:
+                token = await self._ask(form)
+                # One that is not rotated need not come again.
+                return evolve(token, refresh=token.refresh or self._token.refresh)
+            except _Refused:
+                log.debug("the refresh token was refused; logging in again")
+        try:
+            return await self._ask(self._credentials.grant)
+        except _Refused as error:
+            message = f"{error}; not asked again for {SECONDS_AFTER_REFUSAL / 60:.0f} minutes"
+            self._refusal = (self._clock.seconds() + SECONDS_AFTER_REFUSAL, message)
+            raise SourceError(message) from error
+
+    async def _ask(self, form: dict[str, str]) -> Token:
+        url = f"{(await self._uaa_url()).rstrip('/')}/oauth/token"
+        # UAA decodes both as parts of a URL (RFC 6749, section 2.3.1).
+        client = quote(self._credentials.client_id, safe="")
+        secret = quote(self._credentials.client_secret.reveal(), safe="")
+        headers = {
+            "Accept": "application/json",
+            "Authorization": basic_credentials(client, secret).decode("ascii"),
+        }
+        try:
+            answer = await self._fetcher.fetch("POST", url, headers, form)
+        except ScrapeError as error:
+            raise SourceError(f"UAA: POST {url}: {error.reason}") from error
+        if answer.status != 200:
+            self._explain_refusal(answer, url)
+        return self._token_from(answer, url)
+
+    def _token_from(self, answer: Answer, url: str) -> Token:
+        try:
+            data = json.loads(answer.body)
+            access, lifetime = data["access_token"], float(data["expires_in"])
+            refresh = data.get("refresh_token") or ""
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise SourceError(f"UAA: POST {url}: the answer holds no token") from error
+        if not (isinstance(access, str) and isinstance(refresh, str)) or not (
+            access.isascii() and access.isprintable()
+        ):
+            raise SourceError(f"UAA: POST {url}: the answer holds no token")
+        # A minute early, or at half-life where that is short.
+        renew_in = max(lifetime - 60.0, lifetime / 2)
+        return Token(access, self._clock.seconds() + renew_in, refresh)
+
+    def _explain_refusal(self, answer: Answer, url: str) -> NoReturn:
+        why = _error_of(answer)
+        if answer.status in (400, 401):
+            raise _Refused(f"UAA does not accept the credentials of {self._credentials.who}: {why}")
+        raise SourceError(f"UAA: POST {url}: status {answer.status}: {why}")
+
+
+def _error_of(answer: Answer) -> str:
+    """UAA's own words for an error; those never repeat a secret."""
+    try:
+        data: Any = json.loads(answer.body)
+        return str(data.get("error_description") or data.get("error"))[:200]
+    except (ValueError, AttributeError, RecursionError):
+        return "no reason given"

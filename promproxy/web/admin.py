@@ -1,0 +1,68 @@
+"""``POST /-/refresh`` and ``GET /cache/invalidate``: look at the sources now."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from promproxy.registry import Registry
+from promproxy.web.answers import plain_answer
+
+
+class _AdminResource(Resource):
+    """Only for callers on this host, unless ``is_open``."""
+
+    isLeaf = True
+
+    def __init__(self, registry: Registry, *, is_open: bool) -> None:
+        super().__init__()
+        self._registry = registry
+        self._is_open = is_open
+
+    def _refuse(self, request: Request, source: str | None) -> bytes | None:
+        if not self._is_open and not is_local(request):
+            return plain_answer(request, 403, "only for callers on this host (see open_admin)")
+        if source is not None and source not in self._registry.states:
+            known = ", ".join(self._registry.states) or "none"
+            return plain_answer(request, 404, f"no such source; there are: {known}")
+        return None
+
+
+class RefreshResource(_AdminResource):
+    """Asks for an early refresh of all sources, or of ``?source=NAME``."""
+
+    def render_POST(self, request: Request) -> bytes:
+        """202: the refresh begins now; it is done when `/metrics` and `/` say so."""
+        source = request.args.get(b"source", [None])[-1]
+        name = None if source is None else source.decode("utf-8", "replace")
+        refused = self._refuse(request, name)
+        if refused is not None:
+            return refused
+        self._registry.refresh_soon(name)
+        what = "all sources" if name is None else name
+        return plain_answer(request, 202, f"refreshing {what}")
+
+
+class InvalidateResource(_AdminResource):
+    """Promregator's name for it. Which of its caches is meant makes no difference here."""
+
+    def render_GET(self, request: Request) -> bytes:
+        """204, as there."""
+        refused = self._refuse(request, None)
+        if refused is not None:
+            return refused
+        self._registry.refresh_soon()
+        request.setResponseCode(204)
+        return b""
+
+
+def is_local(request: Request) -> bool:
+    """Whether the caller is on this host; a socket in the file system is."""
+    host = getattr(request.getClientAddress(), "host", None)
+    if host is None:
+        return True
+    address = ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

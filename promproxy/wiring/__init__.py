@@ -1,0 +1,1 @@
+"""What the configuration says, made into the objects that do it."""

@@ -1,0 +1,17 @@
+"""What several tests of the configuration need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from promproxy.config.place import Place
+
+FILE = Path("/etc/promproxy/promproxy.yml")
+
+
+def place_of(text: str, **environ: str) -> Place:
+    """The place of a YAML text as a whole."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    return Place(node=node, file=FILE, line=node.start_mark.line + 1, path="", environ=environ)

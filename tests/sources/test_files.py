@@ -1,0 +1,252 @@
+"""Tests of promproxy.sources.files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.errors import SourceError
+from promproxy.sources.files import FilesSource
+from promproxy.target import Delivery
+from promproxy.target_groups import GroupRules
+from tests.fakes import ManualThread, at_once, settle
+
+GROUPS = [{"targets": ["a.example:9100", "b.example:9100"], "labels": {"zone": "x"}}]
+
+
+class FilesTestCase(SynchronousTestCase):
+    """A folder, and a source that reads it."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.clock = Clock()
+
+    def source(self, *globs: str, in_thread: Any = at_once) -> FilesSource:
+        paths = tuple(self.folder / one for one in globs)
+        return FilesSource("vms", 5.0, paths, GroupRules(source="vms"), self.clock, in_thread)
+
+    def write(self, name: str, content: str) -> Path:
+        path = self.folder / name
+        path.write_text(content)
+        return path
+
+    def write_targets(self, name: str, *addresses: str) -> Path:
+        return self.write(name, json.dumps([{"targets": addresses}]))
+
+    def ask(self, source: FilesSource) -> Deferred[Delivery]:
+        asked = Deferred.fromCoroutine(source.targets())
+        settle(self.clock)
+        return asked
+
+    def deliver(self, source: FilesSource) -> Delivery:
+        return self.successResultOf(self.ask(source))
+
+    def instances(self, source: FilesSource) -> list[str]:
+        return [target.instance for target in self.deliver(source).targets]
+
+    def error(self, source: FilesSource) -> str:
+        """The message of the refresh that fails, without the folder's name."""
+        failure = self.failureResultOf(self.ask(source))
+        failure.trap(SourceError)
+        return str(failure.value).replace(f"{self.folder}/", "")
+
+
+class ReadTests(FilesTestCase):
+    """What is in the files."""
+
+    def test_json_and_yaml_say_the_same(self) -> None:
+        """Both are file_sd groups."""
+        self.write("a.json", json.dumps(GROUPS))
+        self.write(
+            "b.yml",
+            "- targets:\n  - a.example:9100\n  - b.example:9100\n  labels: {zone: x}\n",
+        )
+        self.write("c.yaml", (self.folder / "b.yml").read_text())
+        for name in ("a.json", "b.yml", "c.yaml"):
+            first, second = self.deliver(self.source(name)).targets
+            self.assertEqual(first.id, "vms/a.example:9100")
+            self.assertEqual(second.url, "http://b.example:9100/metrics")
+            self.assertEqual(first.labels, {"zone": "x"})
+
+    def test_globs_are_read_in_the_order_of_the_paths_and_each_file_once(self) -> None:
+        """Whichever glob found it."""
+        self.write_targets("b.json", "b:1")
+        self.write_targets("a.json", "a:1")
+        self.write_targets("c.txt", "c:1")
+        self.assertEqual(self.instances(self.source("*.json", "b.json")), ["a:1", "b:1"])
+
+    def test_glob_without_a_match_is_an_empty_delivery(self) -> None:
+        """Files may come later; a folder may be missing as well."""
+        source = self.source("*.json", "nowhere/*.yml", "missing.yml")
+        self.assertEqual(self.deliver(source), Delivery(()))
+
+    def test_empty_files_hold_no_targets(self) -> None:
+        """An empty YAML file, or one of comments, as a tool may leave it behind."""
+        self.write("a.yml", "")
+        self.write("b.yml", "# nothing yet\n")
+        self.write("c.json", "[]")
+        self.assertEqual(self.deliver(self.source("*")), Delivery(()))
+
+    def test_what_is_left_out_is_named(self) -> None:
+        """The rest is delivered."""
+        self.write("a.yml", "- {targets: ['a:1', 'no port'], labels: {'a-b': x}}")
+        delivery = self.deliver(self.source("a.yml"))
+        self.assertEqual([target.instance for target in delivery.targets], ["a:1"])
+        reasons = [dropped.reason for dropped in delivery.dropped]
+        self.assertEqual(reasons, ["label_name", "target_address"])
+
+
+class ChangeTests(FilesTestCase):
+    """When files are read again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.write_targets("a.json", "a:1")
+        self.thread = ManualThread()
+        self.files = self.source("*.json", in_thread=self.thread)
+        self.first = self.refresh()
+
+    def refresh(self) -> Delivery:
+        """Ask; `self.steps` are then the number of times that a thread was needed."""
+        asked = Deferred.fromCoroutine(self.files.targets())
+        self.steps = 0
+        while self.thread.waiting:
+            self.steps += 1
+            self.thread.run()
+            settle(self.clock)
+        return self.successResultOf(asked)
+
+    def touch(self, mtime_ns: int) -> None:
+        os.utime(self.path, ns=(mtime_ns, mtime_ns))
+
+    def test_all_disk_access_is_in_the_thread(self) -> None:
+        """Once to look, once to read."""
+        asked = Deferred.fromCoroutine(self.source("*", in_thread=self.thread).targets())
+        self.assertNoResult(asked)
+        self.assertEqual(self.steps, 2)
+        self.assertEqual(len(self.thread.waiting), 1)
+
+    def test_unchanged_files_are_not_read_and_the_delivery_is_the_same_object(self) -> None:
+        """Looking is all that it costs."""
+        self.assertIs(self.refresh(), self.first)
+        self.assertEqual(self.steps, 1)
+
+    def test_new_mtime(self) -> None:
+        """Of the same size, written in place."""
+        self.path.write_text(self.path.read_text().replace("a:1", "b:1"))
+        self.touch(10**18)
+        self.assertEqual([t.instance for t in self.refresh().targets], ["b:1"])
+
+    def test_new_inode_with_the_old_mtime_and_size(self) -> None:
+        """Replaced by a rename within one tick of the clock, or by a copy that keeps times."""
+        before = self.path.stat()
+        new = self.write_targets("new", "b:1")
+        new.replace(self.path)
+        self.touch(before.st_mtime_ns)
+        self.assertEqual(self.path.stat().st_size, before.st_size)
+        self.assertEqual([t.instance for t in self.refresh().targets], ["b:1"])
+
+    def test_new_size_with_the_old_mtime(self) -> None:
+        """Appended to within one tick of the clock."""
+        before = self.path.stat()
+        self.write_targets("a.json", "a:1", "b:1")
+        self.touch(before.st_mtime_ns)
+        self.assertEqual([t.instance for t in self.refresh().targets], ["a:1", "b:1"])
+
+    def test_file_that_comes_and_goes(self) -> None:
+        """The set of files counts too."""
+        other = self.write_targets("b.json", "b:1")
+        self.assertEqual(len(self.refresh().targets), 2)
+        other.unlink()
+        self.assertEqual(len(self.refresh().targets), 1)
+        self.path.unlink()
+        self.assertEqual(self.refresh().targets, ())
+
+    def test_broken_file_is_read_again_until_it_is_whole(self) -> None:
+        """And the last good delivery comes back when the old file does."""
+        content = self.path.read_text()
+        before = self.path.stat()
+        for _ in "12":
+            self.path.write_text("[{")
+            asked = Deferred.fromCoroutine(self.files.targets())
+            self.thread.run()
+            self.thread.run()
+            settle(self.clock)
+            self.failureResultOf(asked).trap(SourceError)
+        self.path.write_text(content)
+        self.touch(before.st_mtime_ns)
+        self.assertIs(self.refresh(), self.first)
+
+
+class ErrorTests(FilesTestCase):
+    """Files that cannot be used: one message that names the file."""
+
+    def check(self, name: str, content: str, message: str) -> None:
+        self.write(name, content)
+        self.assertEqual(self.error(self.source(name)), message)
+
+    def test_no_json(self) -> None:
+        """With the place."""
+        self.check(
+            "a.json",
+            '[{"targets": ["a:1"}]',
+            "a.json: no valid JSON: Expecting ',' delimiter: line 1 column 20 (char 19)",
+        )
+
+    def test_no_yaml(self) -> None:
+        """With the line."""
+        self.check(
+            "a.yml",
+            "- targets: [a:1]\n- targets: ]\n",
+            "a.yml:2: no valid YAML: did not find expected node content",
+        )
+
+    def test_yaml_that_stands_for_nothing(self) -> None:
+        """What only shows when the values are made, and where the library raises anything."""
+        for content, error in (
+            ("- !!timestamp nonsense", "AttributeError"),
+            ("- !!int ''", "IndexError"),
+            ("- !!bool nonsense", "KeyError"),
+            ("- 2020-13-45", "ValueError"),
+        ):
+            self.write("a.yml", content)
+            self.assertEqual(self.error(self.source("a.yml")), f"a.yml: no valid YAML: {error}")
+
+    def test_yaml_that_makes_objects_is_refused(self) -> None:
+        """The loader is the safe one."""
+        self.write("a.yml", "- !!python/object/apply:os.getcwd []\n")
+        self.assertIn("a.yml:1: no valid YAML: could not determine", self.error(self.source("*")))
+
+    def test_other_shapes(self) -> None:
+        """The group is named by its number."""
+        self.check("a.yml", "targets: [a:1]\n", "a.yml: no list of target groups")
+        self.check("a.json", "{}", "a.json: no valid JSON: Expecting '[': line 1 column 1 (char 0)")
+        message = "a.json: group 2 is no mapping with 'targets' and 'labels'"
+        self.check("a.json", '[{"targets": []}, 7]', message)
+
+    def test_no_utf_8(self) -> None:
+        """The position in bytes."""
+        (self.folder / "a.yml").write_bytes(b"- targets: [\xff]")
+        self.assertEqual(self.error(self.source("a.yml")), "a.yml: not UTF-8 at byte 12")
+
+    def test_unreadable(self) -> None:
+        """A link to nowhere, a folder."""
+        (self.folder / "a.yml").symlink_to("nowhere")
+        self.assertEqual(
+            self.error(self.source("*.yml")), "cannot read a.yml: No such file or directory"
+        )
+        (self.folder / "b.json").mkdir()
+        self.assertEqual(self.error(self.source("b.json")), "cannot read b.json: Is a directory")
+
+    def test_one_bad_file_fails_all(self) -> None:
+        """Half of the targets would be worse than the last good ones."""
+        self.write_targets("a.json", "a:1")
+        self.write("b.json", "")
+        self.assertIn("b.json: no valid JSON", self.error(self.source("*.json")))

@@ -1,0 +1,144 @@
+"""Tests of promproxy.forwarding."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.errors import LoopDetected
+from promproxy.forwarding import (
+    CallerHeaders,
+    Timeouts,
+    is_redirect,
+    passed_back,
+    request_headers,
+    says_unknown_to_router,
+)
+from promproxy.target import Target
+
+SECONDS = st.floats(0.001, 1e6)
+HEADERS = st.one_of(
+    st.none(),
+    st.binary(max_size=8),
+    st.floats(0.001).map(lambda number: repr(number).encode()),
+    st.sampled_from([b"inf", b"-inf", b"nan", b"-1", b"0", b"1e999", b"", b" 5 ", b"10s"]),
+)
+NO_HEADERS = CallerHeaders(accept=None, accept_encoding=None, user_agent=None, loop=None)
+
+
+def make_target(**headers: str) -> Target:
+    return Target(
+        id="s/db:9100",
+        source="s",
+        scheme="http",
+        host="db",
+        port=9100,
+        path="/metrics",
+        instance="db:9100",
+        headers=tuple(headers.items()),
+    )
+
+
+class TimeoutsTests(SynchronousTestCase):
+    def test_what_the_caller_says(self) -> None:
+        """Its time-out, less the offset."""
+        self.assertEqual(Timeouts().deadline_in(b"15"), 14.75)
+        self.assertEqual(Timeouts().deadline_in(b"1.5"), 1.25)
+
+    def test_no_time_out_given(self) -> None:
+        """The default, less the offset; so too for a header that names no positive number."""
+        for header in (None, b"", b"x", b"10s", b"0", b"-5", b"nan", b"\xff"):
+            self.assertEqual(Timeouts().deadline_in(header), 9.75, header)
+
+    def test_maximum(self) -> None:
+        """No scrape takes longer, whatever is asked for."""
+        for header in (b"61", b"1e9", b"inf"):
+            self.assertEqual(Timeouts().deadline_in(header), 59.75)
+
+    def test_default_above_the_maximum(self) -> None:
+        """The maximum holds for callers that name no time-out as well."""
+        self.assertEqual(Timeouts(default=10, maximum=5).deadline_in(None), 4.75)
+
+    def test_short_time_outs(self) -> None:
+        """Half of the time is left to scrape where the offset would take more."""
+        self.assertEqual(Timeouts().deadline_in(b"0.4"), 0.2)
+        self.assertEqual(Timeouts(offset=30).deadline_in(b"10"), 5)
+
+    @given(HEADERS, SECONDS, SECONDS, st.just(0.0) | SECONDS)
+    def test_any_header(
+        self, header: bytes | None, default: float, maximum: float, offset: float
+    ) -> None:
+        """The deadline lies ahead, and no further away than the maximum."""
+        timeouts = Timeouts(default=default, maximum=maximum, offset=offset)
+        assert 0 < timeouts.deadline_in(header) <= maximum
+
+
+class RequestHeadersTests(SynchronousTestCase):
+    def test_what_the_caller_sent(self) -> None:
+        """What decides on the answer's form goes on as it came."""
+        caller = CallerHeaders(
+            accept=b"text/plain;q=0.5", accept_encoding=b"gzip", user_agent=b"P/2", loop=b"f00"
+        )
+        self.assertEqual(
+            request_headers(make_target(), caller, seconds_left=9.75, process_id=b"me"),
+            [
+                (b"Accept", b"text/plain;q=0.5"),
+                (b"Accept-Encoding", b"gzip"),
+                (b"User-Agent", b"P/2"),
+                (b"X-Prometheus-Scrape-Timeout-Seconds", b"9.750"),
+                (b"Promproxy-Loop", b"f00, me"),
+            ],
+        )
+
+    def test_what_the_caller_did_not_send(self) -> None:
+        """It is not made up."""
+        self.assertEqual(
+            request_headers(make_target(), NO_HEADERS, seconds_left=0.1, process_id=b"me"),
+            [(b"X-Prometheus-Scrape-Timeout-Seconds", b"0.100"), (b"Promproxy-Loop", b"me")],
+        )
+
+    def test_the_targets_own_headers(self) -> None:
+        """They are sent with each scrape."""
+        target = make_target(**{"X-CF-APP-INSTANCE": "b3a9:0"})
+        headers = request_headers(target, NO_HEADERS, seconds_left=1, process_id=b"me")
+        assert (b"X-CF-APP-INSTANCE", b"b3a9:0") in headers
+
+    def test_loops(self) -> None:
+        """A request that has been here is refused, wherever in the list our id stands."""
+        for seen in (b"me", b"a, me", b"me,b", b"a,me, b", b" me "):
+            with self.assertRaises(LoopDetected, msg=seen):
+                self._headers_after(seen)
+
+    def test_a_chain_of_others(self) -> None:
+        """Other processes may stand in between, also those whose id is longer than ours."""
+        for seen in (b"a", b"a, b", b"me2", b"some", b""):
+            self._headers_after(seen)
+
+    def _headers_after(self, seen: bytes) -> None:
+        caller = CallerHeaders(accept=None, accept_encoding=None, user_agent=None, loop=seen)
+        request_headers(make_target(), caller, seconds_left=1, process_id=b"me")
+
+
+class AnswerTests(SynchronousTestCase):
+    def test_redirects(self) -> None:
+        """Those that name another place; 304 and 300 do not."""
+        followed = [status for status in range(200, 600) if is_redirect(status)]
+        self.assertEqual(followed, [301, 302, 303, 307, 308])
+
+    def test_headers_that_go_back(self) -> None:
+        """What the body is and how long, in any case of letters; nothing else."""
+        kept = [
+            (b"Content-Type", b"text/plain"),
+            (b"content-encoding", b"gzip"),
+            (b"CONTENT-LENGTH", b"5"),
+        ]
+        others = [(b"Set-Cookie", b"a"), (b"Server", b"b"), (b"Transfer-Encoding", b"chunked")]
+        self.assertEqual(passed_back([*kept, *others]), kept)
+
+    def test_answers_of_the_router_itself(self) -> None:
+        """Those that say that it cannot reach the instance; an app's own answers say nothing."""
+        for value in (b"unknown_route", b"endpoint_failure (dial tcp: refused)", b"no_endpoints"):
+            assert says_unknown_to_router([(b"Server", b"a"), (b"X-Cf-RouterError", value)]), value
+        for name, value in ((b"X-Cf-RouterError", b"invalid_header"), (b"X-A", b"unknown_route")):
+            assert not says_unknown_to_router([(name, value)]), (name, value)

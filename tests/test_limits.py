@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.errors import Busy
+from promproxy.limits import Limits
+from promproxy.target import Target
+
+ONE = Target(
+    id="s/a:1", source="s", scheme="http", host="a", port=1, path="/metrics", instance="a:1"
+)
+SAME_HOST = evolve(ONE, id="s/a:1/other", path="/other")
+OTHER_HOST = evolve(ONE, id="s/b:1", host="b")
+
+
+def enter(limits: Limits, target: Target) -> Deferred[None]:
+    return Deferred.fromCoroutine(limits.enter(target))
+
+
+class LimitsTests(SynchronousTestCase):
+    def test_target_at_its_limit_is_busy_at_once(self) -> None:
+        """One scrape more than max_concurrent_per_target is refused without waiting."""
+        limits = Limits(10, 10, 2)
+        for _ in range(2):
+            self.successResultOf(enter(limits, ONE))
+        self.failureResultOf(enter(limits, ONE), Busy)
+        self.successResultOf(enter(limits, SAME_HOST))
+
+    def test_place_of_a_target_is_free_again_after_leaving(self) -> None:
+        """The limit counts what is under way, not what has been."""
+        limits = Limits(10, 10, 1)
+        for _ in range(3):
+            self.successResultOf(enter(limits, ONE))
+            limits.leave(ONE)
+
+    def test_host_at_its_limit_waits_first_come_first_served(self) -> None:
+        """Scrapes of a full host get its places in the order in which they came."""
+        limits = Limits(10, 1, 9)
+        self.successResultOf(enter(limits, ONE))
+        second, third = enter(limits, ONE), enter(limits, SAME_HOST)
+        self.assertNoResult(second)
+        limits.leave(ONE)
+        self.successResultOf(second)
+        self.assertNoResult(third)
+        limits.leave(ONE)
+        self.successResultOf(third)
+
+    def test_full_host_holds_no_place_in_all(self) -> None:
+        """Those who wait for a stalled host delay nobody else."""
+        limits = Limits(2, 1, 9)
+        self.successResultOf(enter(limits, ONE))
+        for _ in range(5):
+            self.assertNoResult(enter(limits, ONE))
+        self.successResultOf(enter(limits, OTHER_HOST))
+
+    def test_all_places_taken_makes_others_wait(self) -> None:
+        """max_concurrent holds over all hosts."""
+        limits = Limits(1, 9, 9)
+        self.successResultOf(enter(limits, ONE))
+        waiting = enter(limits, OTHER_HOST)
+        self.assertNoResult(waiting)
+        limits.leave(ONE)
+        self.successResultOf(waiting)
+
+    def test_who_gives_up_waiting_leaves_nothing_behind(self) -> None:
+        """A cancelled wait, for a host or for a place in all, takes no place later."""
+        limits = Limits(1, 1, 9)
+        self.successResultOf(enter(limits, ONE))
+        for waiting in (enter(limits, ONE), enter(limits, OTHER_HOST)):
+            waiting.cancel()
+            self.failureResultOf(waiting, CancelledError)
+        limits.leave(ONE)
+        self.assertEqual((limits._hosts, limits._targets), ({}, {}))
+        for target in (ONE, OTHER_HOST):
+            self.successResultOf(enter(limits, target))
+            limits.leave(target)

@@ -1,0 +1,60 @@
+"""Tests of promproxy.tap and of the plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.application.service import IServiceMaker
+from twisted.plugin import getPlugins
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.service import Daemon
+from promproxy.tap import Options, makeService
+
+
+class OptionsTests(SynchronousTestCase):
+    """The command line."""
+
+    def parse(self, content: str) -> Options:
+        self.file = Path(self.mktemp()).absolute()
+        self.file.write_text(content)
+        options = Options()
+        options.parseOptions(["--config", str(self.file)])
+        return options
+
+    def test_good_configuration_is_read_at_once(self) -> None:
+        """And makes a daemon."""
+        options = self.parse("listen: ['tcp:8081']\n")
+        self.assertEqual(options.config.listen, ("tcp:8081",))
+        self.assertIsInstance(makeService(options), Daemon)
+
+    def test_bad_configuration_is_a_usage_error(self) -> None:
+        """With the file, the line and the key."""
+        error = self.assertRaises(UsageError, self.parse, "\nlisten: 7\n")
+        self.assertTrue(str(error).startswith(f"{self.file}:2: listen"), str(error))
+
+    def test_missing_file_is_a_usage_error(self) -> None:
+        """It is named."""
+        error = self.assertRaises(UsageError, Options().parseOptions, ["-c", "/nowhere/p.yml"])
+        self.assertEqual(str(error), "cannot read /nowhere/p.yml: No such file or directory")
+
+    def test_default_file(self) -> None:
+        """Where the package puts it."""
+        self.assertEqual(Options()["config"], "/etc/promproxy/promproxy.yml")
+
+    def test_what_only_building_shows_ends_with_one_line(self) -> None:
+        """An endpoint that is none, for example."""
+        options = self.parse("listen: ['nonsense:1']")
+        error = self.assertRaises(SystemExit, makeService, options)
+        self.assertTrue(str(error).startswith("promproxy: listen: 'nonsense:1' is no endpoint"))
+
+
+class PluginTests(SynchronousTestCase):
+    """What makes `twistd promproxy` work."""
+
+    def test_twisted_finds_the_plugin(self) -> None:
+        """Just one of the name; it leads to our options and service."""
+        (plugin,) = [p for p in getPlugins(IServiceMaker) if p.tapname == "promproxy"]
+        self.assertIs(plugin.options, Options)
+        self.assertIs(plugin.makeService, makeService)

@@ -1,0 +1,199 @@
+"""Tests of promproxy.web.site."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from promproxy.web.site import PlainRequest, PromproxySite
+from tests.fakes import Caller
+
+
+class Echo(Resource):
+    """Answers with the path and what was posted: at once, or when the test says so."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[PlainRequest] = []
+
+    def render_GET(self, request: PlainRequest) -> int | bytes:
+        if request.path.startswith(b"/wait"):
+            self.waiting.append(request)
+            return NOT_DONE_YET
+        return self.text(request)
+
+    render_POST = render_GET
+
+    def text(self, request: PlainRequest) -> bytes:
+        return b"<%s %s>" % (request.path, request.content.read())
+
+    def answer(self) -> None:
+        """The request that has waited longest."""
+        request = self.waiting.pop(0)
+        request.write(self.text(request))
+        request.finish()
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: p\r\n\r\n".encode()
+
+
+def post(path: str, body: str, *, chunked: bool = False) -> bytes:
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+    chunk = f"{len(body):x}\r\n{body}\r\n" if body else ""
+    content = f"{chunk}0\r\n\r\n" if chunked else body
+    return f"POST {path} HTTP/1.1\r\nHost: p\r\n{framing}\r\n\r\n{content}".encode()
+
+
+class SiteTestCase(SynchronousTestCase):
+    """One connection to the site."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.echo = Echo()
+        self.caller = Caller(self.echo, self.clock)
+
+    def receive(self, data: bytes) -> None:
+        self.caller.channel.dataReceived(data)
+
+    def bodies(self) -> list[str]:
+        """The bodies that came back, in their order."""
+        parts = self.caller.wire_bytes().decode().split("<")[1:]
+        return [part.partition(">")[0] for part in parts]
+
+
+class PipeliningTests(SiteTestCase):
+    """Several requests that arrive before the first is answered."""
+
+    def check(self, data: bytes, *expected: str) -> None:
+        """However the bytes are cut into pieces, each answer is its own request's, in order."""
+        for size in (len(data), 1, 7, 60):
+            self.setUp()
+            answered: list[str] = []
+            for start in range(0, len(data), size):
+                self.receive(data[start : start + size])
+            while True:
+                answered += self.bodies()
+                if not self.echo.waiting:
+                    break
+                self.assertEqual(len(self.echo.waiting), 1)
+                self.echo.answer()
+            self.assertEqual(answered, list(expected), size)
+
+    def test_answers_that_take_time(self) -> None:
+        """One at a time."""
+        self.check(get("/wait1") + get("/wait2") + get("/wait3"), "/wait1 ", "/wait2 ", "/wait3 ")
+
+    def test_answers_at_once(self) -> None:
+        """Without a wait."""
+        self.check(get("/1") + get("/2") + get("/3"), "/1 ", "/2 ", "/3 ")
+
+    def test_both_mixed(self) -> None:
+        """The second must not overtake."""
+        data = get("/wait1") + get("/2") + get("/wait3") + get("/4")
+        self.check(data, "/wait1 ", "/2 ", "/wait3 ", "/4 ")
+
+    def test_bodies_in_between(self) -> None:
+        """With a length and chunked; what follows a body is the next request."""
+        for chunked in (False, True):
+            data = (
+                get("/wait1")
+                + post("/wait2", "GET /evil HTTP/1.1\r\n\r\n", chunked=chunked)
+                + post("/3", "body", chunked=chunked)
+                + get("/wait4")
+                + post("/wait5", "", chunked=chunked)
+                + get("/6")
+            )
+            self.check(
+                data,
+                "/wait1 ",
+                "/wait2 GET /evil HTTP/1.1\r\n\r\n",
+                "/3 body",
+                "/wait4 ",
+                "/wait5 ",
+                "/6 ",
+            )
+
+    def test_many_at_once(self) -> None:
+        """No recursion, however many."""
+        numbers = range(2000)
+        self.receive(b"".join(get(f"/{number}") for number in numbers))
+        self.assertEqual(self.bodies(), [f"/{number} " for number in numbers])
+
+    def test_many_while_one_waits(self) -> None:
+        """They are read no further than a little way."""
+        self.receive(get("/wait"))
+        for number in range(1000):
+            self.receive(get(f"/{number}"))
+        self.assertEqual(self.caller.wire.producerState, "paused")
+        self.echo.answer()
+        self.assertEqual(self.caller.wire.producerState, "producing")
+        self.assertEqual(len(self.bodies()), 1001)
+
+    def test_bytes_after_a_request_to_close_are_no_request(self) -> None:
+        """The connection ends after its answer."""
+        self.receive(b"GET /wait1 HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n" + get("/2"))
+        self.echo.answer()
+        self.assertEqual(self.bodies(), ["/wait1 "])
+        self.assertTrue(self.caller.wire.disconnecting)
+
+
+class ConnectionTests(SiteTestCase):
+    """How long a connection lives, and how it ends."""
+
+    def test_idle_connection_is_kept_for_five_minutes(self) -> None:
+        """Prometheus's interval is often a minute."""
+        self.receive(get("/1"))
+        self.clock.advance(299)
+        self.receive(get("/2"))
+        self.clock.advance(299)
+        self.assertEqual(self.bodies(), ["/1 ", "/2 "])
+        self.assertFalse(self.caller.wire.disconnecting)
+        self.clock.advance(2)
+        self.assertTrue(self.caller.wire.disconnecting)
+
+    def test_answer_under_way_has_no_such_limit(self) -> None:
+        """It has a deadline of its own."""
+        self.receive(get("/wait"))
+        self.clock.advance(1000)
+        self.assertFalse(self.caller.wire.disconnecting)
+
+    def test_request_that_is_not_http_is_refused(self) -> None:
+        """With 400, and the connection is closed."""
+        self.receive(b"\x16\x03\x01\r\n\r\n")
+        self.assertTrue(self.caller.wire_bytes().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(self.caller.wire.disconnecting)
+
+    def test_abort_of_a_request_whose_caller_left_is_harmless(self) -> None:
+        """Either may come first."""
+        self.receive(get("/wait"))
+        (request,) = self.echo.waiting
+        self.assertFalse(request.is_gone)
+        self.caller.leave()
+        self.assertTrue(request.is_gone)
+        request.abort()
+        self.assertFalse(self.caller.wire.aborted)
+
+    def test_content_type_is_not_made_up(self) -> None:
+        """A target's answer without one stays without."""
+        self.assertNotIn("Content-Type", self.caller.get("/").headers)
+
+
+class ProtocolTests(SiteTestCase):
+    """What is spoken."""
+
+    def test_http_2_is_not_offered(self) -> None:
+        """By ALPN, whatever is installed."""
+        site = PromproxySite(self.echo, self.clock)
+        self.assertEqual(site.acceptableProtocols(), [b"http/1.1"])
+
+    def test_nothing_is_logged_per_request(self) -> None:
+        """The class takes the place of an access log."""
+        site = PromproxySite(self.echo, self.clock)
+        site.startFactory()
+        self.addCleanup(site.stopFactory)
+        self.assertIsNone(site.log(object()))
