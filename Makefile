@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check coverage clean
+.PHONY: demo test check bench coverage clean
 
 demo: $(VENV)/installed
 	@$(BIN)/promproxy demo
@@ -17,6 +17,12 @@ test: $(VENV)/installed
 
 check: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# On Debian's Python too where its Twisted is installed. `make bench BENCH=--quick` only prints.
+DEBIAN = $(if $(wildcard /usr/bin/twistd3),--python /usr/bin/python3)
+BENCH ?= --json docs/performance.json --markdown docs/performance.md
+bench: $(VENV)/installed
+	@$(BIN)/python -m bench.scrapes --python $(BIN)/python $(DEBIAN) $(BENCH)
 
 $(VENV)/installed: pyproject.toml
 	@./.ci/make-venv $(PYTHON) $(VENV)

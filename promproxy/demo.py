@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from promproxy.config.load import config_from_text
+from promproxy.errors import ConfigError
 from promproxy.service import make_daemon
 from promproxy.simulation import Simulation, Size
 
@@ -47,12 +48,15 @@ Ctrl-C ends it.
 
 
 async def run_demo(reactor: Any, port: int) -> int:
-    """Run until a signal comes. Raises ConfigError, or SystemExit where the port is taken."""
+    """Run until a signal comes. Raises ConfigError, also where the port is taken."""
     simulation = Simulation(reactor, size=Size(orgs=3, spaces=6, apps=20, instances=40))
     await simulation.start()
     text = _CONFIG.format(port=port, api=simulation.api_url, router=simulation.router_url)
     daemon = make_daemon(config_from_text(text, Path("demo.yml"), {}), reactor)
-    daemon.privilegedStartService()
+    try:
+        daemon.privilegedStartService()
+    except SystemExit as error:  # its message is meant for twistd
+        raise ConfigError(f"cannot listen on port {port}") from error
     daemon.startService()
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
     while daemon.registry.missing():

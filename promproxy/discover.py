@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -79,5 +81,18 @@ async def discover(config: Config, reactor: Any, only: str | None, report: Repor
         promregator_labels=config.discovery.promregator_labels,
     )
     for source in chosen:
-        print(report.text(source.name, await maker.make(source, config).targets()))
+        text = report.text(source.name, await maker.make(source, config).targets())
+        if not _print(text):
+            return 1
     return 0
+
+
+def _print(text: str) -> bool:
+    """Print; False where the reader, such as ``head``, has had enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Else the interpreter would complain of it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

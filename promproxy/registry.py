@@ -116,6 +116,7 @@ class Registry:
         """Ask a source once. A failure is logged, counted and leaves its last good targets."""
         state = self.states[source.name]
         began = self._clock.seconds()
+        state.last_asked = min(state.last_asked, began)  # this one serves whoever asked
         try:
             delivery = await source.targets()
             await self._accept(source.name, delivery)

@@ -49,6 +49,14 @@ STOP_SECONDS = 5.0
 log = Logger()
 
 
+class StartError(SystemExit, Exception):
+    """The daemon cannot start; its text is all that is shown, and the exit status is 1.
+
+    It is an Exception too, since that is all that a twistd in the background passes on to the one
+    in the foreground, which would wait for ever.
+    """
+
+
 @define(eq=False)
 class Daemon(Service):
     """Everything that runs, in the order in which it is started; it stops the other way round."""
@@ -64,7 +72,7 @@ class Daemon(Service):
     def privilegedStartService(self) -> None:
         """Listen, while a privileged port may still be had.
 
-        Raises SystemExit with one line where an address cannot be had, which ends twistd at once.
+        Raises StartError where an address cannot be had.
         """
         raise_file_limit()
         for description, endpoint in self._endpoints:
@@ -74,7 +82,7 @@ class Daemon(Service):
             if failures:
                 failures[0].trap(CannotListenError, OSError)
                 why = getattr(failures[0].value, "socketError", failures[0].value)
-                raise SystemExit(f"promproxy: cannot listen on {description}: {why}")
+                raise StartError(f"promproxy: cannot listen on {description}: {why}")
 
     def startService(self) -> None:
         """Begin to refresh."""

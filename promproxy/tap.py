@@ -27,7 +27,8 @@ class Options(usage.Options):
         try:
             self.config = load_config(Path(self["config"]), os.environ)
         except ConfigError as error:
-            raise usage.UsageError(str(error)) from error
+            # A UsageError would end Twisted 22.4's twistd with success, after a page of usage.
+            raise SystemExit(f"promproxy: {error}") from error
 
 
 def makeService(options: Options) -> Daemon:

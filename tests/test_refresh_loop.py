@@ -76,6 +76,15 @@ class RefreshLoopTests(SynchronousTestCase):
         self.clock.advance(1000)
         self.assertEqual(self.began, [0.0])
 
+    def test_refresh_that_is_cancelled_from_inside_does_not_end_the_loop(self) -> None:
+        """A source may let such an error out."""
+        loop = self.make(is_slow=True)
+        loop.start()
+        self.waiting[0].cancel()
+        self.clock.advance(10)
+        self.assertEqual(self.began, [0.0, 10.0])
+        self.stop(loop)
+
     def test_second_stop_is_harmless(self) -> None:
         """Both fire."""
         loop = self.make()

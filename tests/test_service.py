@@ -93,9 +93,7 @@ class StartTests(ServiceTestCase):
         """Which names the endpoint and the system's reason."""
         daemon = self.make("listen: ['tcp:1', 'tcp:2']", 2)
         error = self.assertRaises(SystemExit, daemon.privilegedStartService)
-        self.assertEqual(
-            str(error), "promproxy: cannot listen on tcp:2: in use, says the system"
-        )
+        self.assertEqual(str(error), "promproxy: cannot listen on tcp:2: in use, says the system")
 
     def test_bad_endpoint_is_an_error_of_the_configuration(self) -> None:
         """Before anything runs."""
@@ -174,7 +172,7 @@ class StopTests(ServiceTestCase):
         self.reactor.advance(STOP_SECONDS - 0.1)
         self.assertEqual(caller.wire_bytes(), b"")
         self.reactor.advance(0.1)
-        self.assertEqual(caller.answer().status, 502)
+        self.assertEqual(caller.answer().status, 503)
         self.assertTrue(wire.aborted)
         self.successResultOf(stopping)
         self.assert_nothing_is_left(caller)

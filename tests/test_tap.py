@@ -29,15 +29,21 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(options.config.listen, ("tcp:8081",))
         self.assertIsInstance(makeService(options), Daemon)
 
-    def test_bad_configuration_is_a_usage_error(self) -> None:
+    def test_bad_configuration_ends_with_one_message(self) -> None:
         """With the file, the line and the key."""
-        error = self.assertRaises(UsageError, self.parse, "\nlisten: 7\n")
-        self.assertTrue(str(error).startswith(f"{self.file}:2: listen"), str(error))
+        error = self.assertRaises(SystemExit, self.parse, "\nlisten: 7\n")
+        self.assertTrue(str(error).startswith(f"promproxy: {self.file}:2: listen"), str(error))
 
-    def test_missing_file_is_a_usage_error(self) -> None:
+    def test_missing_file_ends_with_one_message(self) -> None:
         """It is named."""
-        error = self.assertRaises(UsageError, Options().parseOptions, ["-c", "/nowhere/p.yml"])
-        self.assertEqual(str(error), "cannot read /nowhere/p.yml: No such file or directory")
+        error = self.assertRaises(SystemExit, Options().parseOptions, ["-c", "/nowhere/p.yml"])
+        self.assertEqual(
+            str(error), "promproxy: cannot read /nowhere/p.yml: No such file or directory"
+        )
+
+    def test_bad_command_line_is_a_usage_error(self) -> None:
+        """That is Twisted's to report."""
+        self.assertRaises(UsageError, Options().parseOptions, ["--confg", "x"])
 
     def test_default_file(self) -> None:
         """Where the package puts it."""

@@ -31,7 +31,7 @@ from promproxy.secret import Secret
 from promproxy.sources.cloud_foundry.label_selector import LabelSelector, parse_label_selector
 from promproxy.sources.cloud_foundry.targets import TEMPLATE_FIELDS
 
-metrics_path = matching(r"/[!-\"$-~]*", "a path such as /metrics")
+metrics_path = matching(r"/[!-\"$-~]*(?<!\?)", "a path such as /metrics")
 
 
 def label_selector(place: Place) -> LabelSelector:
@@ -125,6 +125,8 @@ class CloudFoundryRule(CloudFoundrySelector):
         for name in self.labels:
             if not is_label_name(name) or name.startswith("__"):
                 raise ValueError(f"labels: {name!r} is no name for a label")
+            if name in ("instance", "job"):
+                raise ValueError(f"labels: {name!r} is what Prometheus tells series apart by")
 
 
 @frozen(kw_only=True)
@@ -169,3 +171,8 @@ class CloudFoundry(HttpClient):
             raise ValueError("'client_secret' or 'client_secret_file' is missing")
         if not self.select:
             raise ValueError("select: name at least one rule; {} selects every app")
+        if self.instance_routing == "app" and any(len(r.process_types) > 1 for r in self.select):
+            raise ValueError(
+                "select: process_types: instances of several types have the same numbers, which "
+                "takes instance_routing: process"
+            )

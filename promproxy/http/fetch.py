@@ -30,8 +30,8 @@ class Answer:
 
     def header(self, name: str) -> str:
         """The last value of a header, ``""`` where it is missing."""
-        values = self.headers.getRawHeaders(name) or [""]
-        return values[-1]
+        values = self.headers.getRawHeaders(name.encode("ascii")) or [b""]
+        return values[-1].decode("latin-1")
 
 
 @frozen(kw_only=True)

@@ -23,6 +23,7 @@ from promproxy.simulation.faults import Fault, Faults
 from promproxy.simulation.generator import Size, make_foundation
 from promproxy.simulation.router import Router
 from promproxy.simulation.uaa import Uaa
+from promproxy.simulation.values import SimulationError
 
 log = Logger()
 
@@ -80,7 +81,10 @@ class Simulation:
         self._loop.clock = reactor
 
     def start(self) -> Deferred[None]:
-        """Listen; fires when both ports are open, after which the URLs are known."""
+        """Listen; fires when both ports are open, after which the URLs are known.
+
+        Fails with SimulationError where an endpoint is none or cannot be had.
+        """
         return Deferred.fromCoroutine(self._start())
 
     def stop(self) -> Deferred[None]:
@@ -111,8 +115,11 @@ class Simulation:
         resources = (self.api_resource, self.router_resource)
         for description, resource in zip(self._endpoints, resources, strict=True):
             site = _LongLineSite(resource, reactor=self._reactor)
-            endpoint = serverFromString(self._reactor, description)
-            port = await endpoint.listen(site)
+            try:
+                port = await serverFromString(self._reactor, description).listen(site)
+            except Exception as error:  # each endpoint's parser raises what it likes
+                why = getattr(error, "socketError", error)
+                raise SimulationError(f"cannot listen on {description}: {why}") from error
             self._sites.append(site)
             self._ports.append(port)
         if self._churn_per_minute:

@@ -5,6 +5,8 @@ Source: Prometheus documentation, "HTTP service discovery": 200, JSON, always th
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
@@ -18,7 +20,7 @@ from promproxy.target_groups import GroupRules, targets_from_groups
 
 @define
 class HttpSdSource:
-    """Asks for the document; an unchanged one (304) costs neither side anything."""
+    """Asks for the document; an unchanged one, by 304 or by its bytes, changes nothing."""
 
     name: str
     interval: float
@@ -27,6 +29,7 @@ class HttpSdSource:
     _fetcher: Fetcher
     _clock: IReactorTime
     _etag: str = field(default="", init=False)
+    _body_hash: bytes = field(default=b"", init=False)
     _delivery: Delivery = field(default=Delivery(()), init=False)
 
     async def targets(self) -> Delivery:
@@ -45,8 +48,12 @@ class HttpSdSource:
             return self._delivery
         if answer.status != 200:
             raise self._failed(f"status {answer.status}, expected 200")
-        self._delivery = await self._read(answer)
-        self._etag = answer.header("ETag")
+        body_hash = sha256(answer.body).digest()
+        if body_hash != self._body_hash:
+            self._delivery = await self._read(answer)
+            self._body_hash = body_hash
+        etag = answer.header("ETag")
+        self._etag = etag if etag.isascii() and etag.isprintable() else ""
         return self._delivery
 
     async def _read(self, answer: Answer) -> Delivery:

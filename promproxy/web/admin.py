@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
@@ -43,6 +44,10 @@ class RefreshResource(_AdminResource):
         self._registry.refresh_soon(name)
         what = "all sources" if name is None else name
         return plain_answer(request, 202, f"refreshing {what}")
+
+    def render_HEAD(self, request: Request) -> bytes:
+        """No more than GET; Twisted would look for a `render_GET`."""
+        raise UnsupportedMethod((b"POST",))
 
 
 class InvalidateResource(_AdminResource):

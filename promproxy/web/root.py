@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from attrs import frozen
 from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
+
+from promproxy.web.answers import plain_answer
 
 
 @frozen(kw_only=True)
@@ -28,16 +31,24 @@ def make_root(pages: Pages, path_prefix: str = "") -> Resource:
     root.putChild(b"singleTargetMetrics", pages.scrape)
     root.putChild(b"metrics", pages.metrics)
     root.putChild(b"promregatorMetrics", pages.metrics)
-    below_dash = Resource()
+    below_dash = _Folder()
     below_dash.putChild(b"healthy", pages.healthy)
     below_dash.putChild(b"ready", pages.ready)
     below_dash.putChild(b"refresh", pages.refresh)
     root.putChild(b"-", below_dash)
-    cache = Resource()
+    cache = _Folder()
     cache.putChild(b"invalidate", pages.invalidate)
     root.putChild(b"cache", cache)
     _mount_below(root, path_prefix)
     return root
+
+
+class _Folder(Resource):
+    """A path that only leads to others."""
+
+    def render(self, request: Request) -> bytes:
+        """There is nothing here."""
+        return plain_answer(request, 404, "nothing is here")
 
 
 def _mount_below(root: Resource, path_prefix: str) -> None:
@@ -46,7 +57,7 @@ def _mount_below(root: Resource, path_prefix: str) -> None:
     if not last:
         return
     for name in folders:
-        folder = Resource()
+        folder = _Folder()
         place.putChild(name, folder)
         place = folder
     place.putChild(last, root)

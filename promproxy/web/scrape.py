@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from promproxy.discovery import SCRAPE_PATH
-from promproxy.errors import BadUpstream, Busy, CutShort, DeadlinePassed, ScrapeError, Unreachable
+from promproxy.errors import BadUpstream, Busy, CutShort, DeadlinePassed, ScrapeError
 from promproxy.forwarding import (
     LOOP_HEADER,
     TIMEOUT_HEADER,
@@ -192,7 +192,7 @@ class ScrapeResource(Resource):
         if failure.check(DeferredTimeout):
             return DeadlinePassed(f"no complete answer within {self._seconds(scrape):.3g} s")
         if failure.check(CancelledError):
-            return Unreachable("promproxy is stopping")
+            return Busy("promproxy is stopping")
         if 0 < self._body_size_limit < scrape.size:
             return self._too_large()
         if failure.check(CutShort):

@@ -64,10 +64,17 @@ def eventually(check: Callable[[], T], seconds: float = 20.0) -> T:
             time.sleep(0.05)
 
 
+# What was given away may not be listened on yet.
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
     """A port that nobody listens on, below those that the system gives to outgoing connections."""
     while True:
         port = random.randrange(20_000, 32_000)
+        if port in _GIVEN:
+            continue
+        _GIVEN.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
@@ -144,17 +151,17 @@ class Peer:
 
         eventually(serves)
 
-    def stop(self) -> None:
-        """End it, by force if need be; nothing happens where it has ended."""
+    def stop(self) -> int | None:
+        """End it, by force if need be; its exit status, None where it was ended before."""
         process, self._process = self._process, None
         if process is None:
-            return
+            return None
         process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+        return process.wait()
 
     def get(self, path: str, **headers: str) -> Answer:
         """Ask it; underscores in the names of headers stand for hyphens."""

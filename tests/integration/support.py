@@ -126,7 +126,7 @@ class Process(ProcessProtocol):
 
     def __init__(self) -> None:
         self.output = b""
-        self.status: int | None = None
+        self.status: int | None = None  # negative: the signal that ended it
         self.ended: Deferred[int] = Deferred()
         self._waiting: list[tuple[bytes, Deferred[None]]] = []
 
@@ -138,7 +138,8 @@ class Process(ProcessProtocol):
                 item[1].callback(None)
 
     def processEnded(self, reason: Failure) -> None:
-        self.status = reason.value.exitCode
+        end = reason.value
+        self.status = -end.signal if end.exitCode is None else end.exitCode
         for _, waiting in self._waiting:
             waiting.errback(AssertionError(self.output))
         self.ended.callback(self.status)
@@ -203,15 +204,15 @@ class SocketTestCase(TestCase):
         groups = [{"targets": addresses, "labels": labels}]
         (self.folder / "targets.json").write_text(json.dumps(groups))
 
-    def config(self, more: str = "", listen: str = "") -> str:
-        """A configuration that reads the targets' file."""
+    def config(self, listen: str = "", more_sources: str = "") -> str:
+        """A configuration that reads the targets' file (``listen``, more sources: YAML)."""
         listen = listen or f"'tcp:{self.port}:interface={HOST}'"
         source = "{name: vms, files: {paths: [targets.json]}}"
-        return f"listen: [{listen}]\nsources: [{source}]\n{more}\n"
+        return f"listen: [{listen}]\nsources: [{source}{more_sources}]\n"
 
-    async def daemon(self, more: str = "", listen: str = "") -> None:
+    async def daemon(self, listen: str = "", more_sources: str = "") -> None:
         """A daemon on this reactor; it has read its targets."""
-        text = self.config(more, listen)
+        text = self.config(listen, more_sources)
         daemon = make_daemon(config_from_text(text, self.folder / "p.yml", {}), reactor)
         daemon.privilegedStartService()
         daemon.startService()
@@ -219,9 +220,9 @@ class SocketTestCase(TestCase):
         while "vms" in daemon.registry.missing():
             await pause()
 
-    def twistd(self, more: str = "", *, prefix: str = "") -> Process:
+    def twistd(self, config: str = "", prefix: str = "") -> Process:
         """A daemon in a process of its own; ``prefix`` is shell that runs before it."""
-        (self.folder / "p.yml").write_text(self.config(more))
+        (self.folder / "p.yml").write_text(config or self.config())
         command = [*twistd(), "--nodaemon", "--pidfile=", "promproxy", "--config", "p.yml"]
         process = Process()
         reactor.spawnProcess(
@@ -234,16 +235,17 @@ class SocketTestCase(TestCase):
         self.addCleanup(process.stop)
         return process
 
-    async def ready_twistd(self, more: str = "", *, prefix: str = "") -> Process:
+    async def ready_twistd(self, prefix: str = "") -> Process:
         """The same; it has read its targets."""
-        process = self.twistd(more, prefix=prefix)
+        process = self.twistd(prefix=prefix)
         await process.until(b"source vms: ")
         return process
 
-    async def connect(self, port: int = 0, endpoint: str = "") -> Talk:
+    async def connect(self, endpoint: str = "", protocol: Talk | None = None) -> Talk:
         """A caller's connection to the daemon."""
-        endpoint = endpoint or f"tcp:{HOST}:{port or self.port}"
-        talk: Talk = await connectProtocol(clientFromString(reactor, endpoint), Talk())
+        endpoint = endpoint or f"tcp:{HOST}:{self.port}"
+        talk = protocol or Talk()
+        await connectProtocol(clientFromString(reactor, endpoint), talk)
         self.addCleanup(lambda: talk.transport.abortConnection())
         return talk
 

@@ -102,7 +102,9 @@ class HttpSdTests(SynchronousTestCase):
         self.document.body = json.dumps(groups).encode()
         delivery = self.deliver()
         (target,) = delivery.targets
-        self.assertEqual((target.id, target.source, target.labels), ("vms/a:1", "vms", {"zone": "x"}))
+        self.assertEqual(
+            (target.id, target.source, target.labels), ("vms/a:1", "vms", {"zone": "x"})
+        )
         self.assertEqual([dropped.reason for dropped in delivery.dropped], ["target_address"])
 
     def test_content_type_may_have_parameters_and_the_body_a_byte_order_mark(self) -> None:
@@ -127,6 +129,20 @@ class HttpSdTests(SynchronousTestCase):
         self.assertEqual(self.instances(), ["b:1"])
         self.deliver()
         self.assertEqual(self.document.requests[3].getHeader("If-None-Match"), '"v2"')
+
+    def test_unchanged_bytes_without_etag_change_nothing(self) -> None:
+        """The same Delivery, so that the registry keeps its snapshot."""
+        first = self.successResultOf(self.ask())
+        self.assertIs(self.successResultOf(self.ask()), first)
+        self.document.body = b"[]"
+        self.assertIsNot(self.successResultOf(self.ask()), first)
+
+    def test_odd_etag_is_not_sent_back(self) -> None:
+        """It could not be written as a header."""
+        self.document.etag = b"\x80\xff"
+        for _ in range(2):
+            self.assertEqual(len(self.successResultOf(self.ask()).targets), 1)
+        self.assertIsNone(self.document.requests[-1].getHeader("If-None-Match"))
 
     def test_etag_of_a_document_that_failed_is_not_used(self) -> None:
         """Or a 304 would keep the failure alive, hidden."""

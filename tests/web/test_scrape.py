@@ -42,6 +42,7 @@ class ScrapeTestCase(SynchronousTestCase):
     """The resource over one target and an outbound side that the test plays."""
 
     body_size_limit = 0
+    limits = (1000, 1000, 1000)
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -55,7 +56,7 @@ class ScrapeTestCase(SynchronousTestCase):
             registry=registry,
             outbound=self.outbound,
             timeouts=Timeouts(),
-            limits=Limits(1000, 1000, 1000),
+            limits=Limits(*self.limits),
             body_size_limit=self.body_size_limit,
             metrics=self.metrics,
             clock=self.clock,
@@ -108,7 +109,9 @@ class RequestTests(ScrapeTestCase):
 
     def sent(self, **headers: str) -> dict[str, str]:
         self.new_caller().send("GET", PATH, **headers)
-        pairs = [(name.decode(), value.decode("latin-1")) for name, value in self.outbound.last.headers]
+        pairs = [
+            (name.decode(), value.decode("latin-1")) for name, value in self.outbound.last.headers
+        ]
         self.assertEqual(len(dict(pairs)), len(pairs))
         return dict(pairs)
 
@@ -377,9 +380,7 @@ class RefusalTests(ErrorTestCase):
         for loop in ("our-id", "a, our-id , b", "a,our-id"):
             self.setUp()
             self.begin(Promproxy_Loop=loop)
-            self.assert_error(
-                508, "the request came from this promproxy: a loop", "loop"
-            )
+            self.assert_error(508, "the request came from this promproxy: a loop", "loop")
             self.assertEqual(self.outbound.sent, [])
 
     def test_loop_in_one_of_several_lines(self) -> None:
@@ -614,6 +615,72 @@ class SizeLimitTests(ErrorTestCase):
         self.assertEqual(self.caller.answer().body, b"a\r\nxxxxxxxxxx\r\n0\r\n\r\n")
 
 
+class TargetLimitTests(ErrorTestCase):
+    """More scrapes of a target than it may have at a time."""
+
+    limits = (1000, 1000, 1)
+
+    def test_one_too_many_is_refused_at_once(self) -> None:
+        """503; the place is free again when the first has ended, however that is."""
+        first = self.new_caller()
+        for status in (503, 200):
+            first.send("GET", PATH)
+            asked = self.outbound.last
+            self.begin()
+            answer = self.caller.answer()
+            self.assertEqual(answer.status, 503)
+            self.assertEqual(
+                answer.body.decode(), f"{PLACE}1 scrapes of it are under way already\n"
+            )
+            self.assertIs(self.outbound.last, asked)
+            if status == 200:
+                response, _ = self.respond()
+                response.finish()
+            else:
+                self.fail_with(Unreachable("x"))
+            first.wire_bytes()
+        self.assertEqual(self.counted("busy"), 2)
+        self.assert_over()
+
+
+class HostLimitTests(ErrorTestCase):
+    """More scrapes of a host than it may have at a time."""
+
+    limits = (1000, 1, 1000)
+
+    def test_the_next_waits_for_its_place(self) -> None:
+        """Its target is told of the time that is left then."""
+        first = self.new_caller()
+        first.send("GET", PATH)
+        self.begin()
+        self.assertEqual(len(self.outbound.sent), 1)
+        self.clock.advance(2)
+        self.fail_with(Unreachable("x"))
+        self.assertEqual(len(self.outbound.sent), 2)
+        headers = dict(self.outbound.last.headers)
+        self.assertEqual(headers[b"X-Prometheus-Scrape-Timeout-Seconds"], b"7.750")
+
+    def test_deadline_while_it_waits(self) -> None:
+        """503, since the target is not to blame."""
+        self.new_caller().send("GET", PATH, X_Prometheus_Scrape_Timeout_Seconds="60")
+        self.begin()
+        self.clock.advance(9.75)
+        self.fail_with(Unreachable("x"))
+        self.assert_error(503, "no place for it came free within 9.75 s", "busy")
+
+    def test_caller_that_leaves_gives_up_its_turn(self) -> None:
+        """Those behind it get on."""
+        callers = [self.new_caller() for _ in range(3)]
+        for caller in callers:
+            caller.send("GET", PATH)
+        callers[1].leave()
+        self.fail_with(Unreachable("x"))
+        self.assertEqual(len(self.outbound.sent), 2)
+        self.fail_with(Unreachable("x"))
+        self.assertEqual([caller.answer().status for caller in (callers[0], callers[2])], [502] * 2)
+        self.assert_over()
+
+
 class BookkeepingTests(ScrapeTestCase):
     """Metrics and log."""
 
@@ -665,6 +732,24 @@ class BookkeepingTests(ScrapeTestCase):
         self.assertNotIn("secret", warnings[0]["log_format"].format(**warnings[0]))
         again = [event for event in events if "answers again" in event["log_format"]]
         self.assertEqual(len(again), 1)
+
+    def test_targets_that_are_gone_are_forgotten(self) -> None:
+        """What is remembered of targets does not grow with those that ever were."""
+        names = [f"h{number}:1" for number in range(5)]
+        steps = [delivery_of(name) for name in names]
+        registry = make_registry(self.clock, ScriptedSource([*steps, delivery_of(names[0])]))
+        registry.start()
+        settle(self.clock)
+        self.use(registry)
+        with capturedLogs() as events:
+            for name in (*names, names[0]):
+                self.begin(path=f"/singleTargetMetrics/vms/{name}")
+                self.fail_with(Unreachable("connection refused"))
+                self.assertEqual(self.caller.answer().status, 502)
+                self.clock.advance(60)
+                settle(self.clock)
+        warned = [event["target"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(warned.count(f"vms/{names[0]}"), 2)
 
     def test_idle_is_waited_for(self) -> None:
         """Until the last scrape has ended."""

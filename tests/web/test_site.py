@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web import http
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
+from twisted.web.server import NOT_DONE_YET, Site
 
 from promproxy.web.site import PlainRequest, PromproxySite
 from tests.fakes import Caller
@@ -188,6 +189,8 @@ class ProtocolTests(SiteTestCase):
 
     def test_http_2_is_not_offered(self) -> None:
         """By ALPN, whatever is installed."""
+        self.patch(http, "H2_ENABLED", True)
+        self.assertIn(b"h2", Site(self.echo).acceptableProtocols())
         site = PromproxySite(self.echo, self.clock)
         self.assertEqual(site.acceptableProtocols(), [b"http/1.1"])
 

@@ -90,7 +90,7 @@ class Api:
             elif judgement.verdict is not Verdict.ASK_AGAIN or attempt == ATTEMPTS:
                 break
             else:
-                await self._wait(path, judgement, attempt)
+                await self._wait(judgement, attempt)
         raise SourceError(self._failed(path, judgement))
 
     async def _ask(self, path: str, headers: dict[str, str]) -> tuple[str, Judgement]:
@@ -102,7 +102,10 @@ class Api:
             return "", Judgement(Verdict.TOO_SLOW, error.reason)
         except ScrapeError as error:
             return "", Judgement(Verdict.ASK_AGAIN, error.reason)
-        judgement = judge(answer, self._clock.seconds())
+        now = self._clock.seconds()
+        judgement = judge(answer, now)
+        if judgement.wait is not None:
+            self._not_before = max(self._not_before, now + judgement.wait)
         if judgement.verdict is not Verdict.GOOD:
             return "", judgement
         try:
@@ -122,10 +125,9 @@ class Api:
         if start > now:
             await deferLater(self._clock, start - now)
 
-    async def _wait(self, path: str, judgement: Judgement, attempt: int) -> None:
+    async def _wait(self, judgement: Judgement, attempt: int) -> None:
         """Before asking again: as long as we were told, else 1 s, 2 s and so on, with jitter."""
         if judgement.wait is not None:
-            self._not_before = self._clock.seconds() + judgement.wait
             return  # the next turn waits, or says for how long we may not ask
         await deferLater(self._clock, 2.0 ** (attempt - 1) * (0.75 + self._random() / 2))
 

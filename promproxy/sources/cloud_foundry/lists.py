@@ -27,10 +27,10 @@ Found = dict[str, dict[str, Any]]
 
 @define
 class _Page:
-    """What a page holds beside its resources."""
+    """What a page holds beside its resources: how many there are in all, and what comes next."""
 
     total: int = 0
-    next_href: str = ""
+    following: str = ""
 
 
 @define(eq=False)
@@ -77,14 +77,14 @@ class Lists:
         pages = 0
         while place:
             page = _Page()
+            before = len(found["resources"])
             await self._take(await self._api.get(place), page, parsers, found, path)
             totals.add(page.total)
             pages += 1
-            # A list longer than it says would never end.
-            if pages * SMALLEST_PAGE > max(totals) + SMALLEST_PAGE:
+            place = page.following
+            # A list that is longer than it says, or repeats itself, would never end.
+            if place and not before < len(found["resources"]) < max(totals):
                 return None
-            parts = urlsplit(page.next_href)
-            place = f"{parts.path}?{parts.query}" if page.next_href else ""
         steady = pages == 1 or totals == {len(found["resources"])}
         return found if steady else None
 
@@ -105,8 +105,8 @@ def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) 
         seen.add(name)
         if name == "pagination":
             pagination = reader.value()
-            page.total = int(pagination["total_results"])
-            page.next_href = (pagination["next"] or {"href": ""})["href"]
+            page.total = _whole_number(pagination["total_results"])
+            page.following = _path_of(pagination["next"])
         elif name == "resources":
             yield from _read_resources(reader, name, parsers, found)
         elif name == "included":
@@ -117,6 +117,23 @@ def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) 
     reader.end()
     if not seen >= {"pagination", "resources"}:
         raise ValueError("it has no pagination and resources")
+
+
+def _whole_number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("total_results is no number")
+    return value
+
+
+def _path_of(link: Any) -> str:
+    """Where a link leads on our own address, since the API may know itself by another."""
+    if link is None:
+        return ""
+    parts = urlsplit(link["href"])
+    place = f"{parts.path}?{parts.query}"
+    if not place.startswith("/") or not place.isascii():
+        raise ValueError("the link to the next page has no path")
+    return place
 
 
 def _read_resources(

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
@@ -30,6 +31,8 @@ from promproxy.sources.cloud_foundry.resources import (
 from promproxy.sources.cloud_foundry.targets import Inventory, Style, targets_of
 from promproxy.target import Delivery, LeftOut, Target
 
+ROUTER_CHECK_SECONDS = 30.0
+
 _APPS: Parsers = {
     "resources": app_from_json,
     "spaces": space_from_json,
@@ -49,7 +52,7 @@ class CloudFoundrySource:
 
     ``max_loss`` is the share of the targets whose sudden loss is believed only when the next
     refresh finds the same. ``check_router`` fails where the router does not know what
-    the targets need of it; it is given the first target.
+    the targets need of it; it is given one of them.
     """
 
     name: str
@@ -69,12 +72,27 @@ class CloudFoundrySource:
         found = await deliver(targets_of(inventory, self._style), self._clock)
         found = evolve(found, left_out=(*found.left_out, *missing))
         self._doubt_sudden_loss(found)
-        if found.targets and self._style.by_process and not self._router_is_checked:
-            await self._check_router(found.targets[0])
-            self._router_is_checked = True
+        if self._style.by_process and not self._router_is_checked:
+            await self._check_router_with(found.targets)
         if self._delivery is None or not await self._is_unchanged(self._delivery, found):
             self._delivery = found
         return self._delivery
+
+    async def _check_router_with(self, targets: Sequence[Target]) -> None:
+        """Ask the router once, with a target that is scraped through it."""
+        target = next((target for target in targets if target.headers), None)
+        if target is None:
+            return
+        checking = Deferred.fromCoroutine(self._check_router(target))
+        checking.addTimeout(ROUTER_CHECK_SECONDS, self._clock)
+        try:
+            await checking
+        except DeferredTimeout as error:
+            raise SourceError(
+                f"instance_routing: process: the router did not answer at {target.url} within "
+                f"{ROUTER_CHECK_SECONDS:.0f} s"
+            ) from error
+        self._router_is_checked = True
 
     def _doubt_sudden_loss(self, found: Delivery) -> None:
         had = 0 if self._delivery is None else len(self._delivery.targets)
@@ -110,9 +128,17 @@ class CloudFoundrySource:
         if scope.by in ("app", "label"):
             return await self._read_by_app(scope)
         queries, missing = await self._queries(scope)
-        apps, processes, routes = await _together(
-            self._apps(queries), self._processes(queries), self._routes(queries)
-        )
+        if scope.by == "organization":
+            # The API's routes of an org are not those that another one shares with it, but its
+            # routes of a space are. Source: cloud_controller_ng, app/fetchers/route_fetcher.rb.
+            apps, processes = await _together(self._apps(queries), self._processes(queries))
+            spaces = dict.fromkeys(app.space_guid for app in apps["resources"].values())
+            narrowed = guid_queries("space_guids", list(spaces))
+            routes = await self._routes(_EVERYTHING if narrowed is None else narrowed)
+        else:
+            apps, processes, routes = await _together(
+                self._apps(queries), self._processes(queries), self._routes(queries)
+            )
         return _inventory(apps, processes, routes), missing
 
     async def _read_by_app(self, scope: Scope) -> tuple[Inventory, list[LeftOut]]:

@@ -38,7 +38,7 @@ TEMPLATE_FIELDS = (
 
 _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
-_PATH = re.compile(r"/[!-~]*")
+_PATH = re.compile(r"/[!-~]{0,2000}")  # it becomes a part of labels too, which have a limit
 
 
 @frozen(kw_only=True)
@@ -98,12 +98,12 @@ def targets_of(inventory: Inventory, style: Style) -> Iterator[Target | Dropped 
 
 
 def _wishes(app: App, space: Space, org: Organization, style: Style) -> list[Wish] | str:
-    if not app.started:
-        return "stopped"
     wishes = wishes_of(app, space, org, style.rules)
+    if isinstance(wishes, str):
+        return wishes
     if any(selector.matches(app, space, org) for selector in style.exclude):
-        return "excluded" if isinstance(wishes, list) else wishes
-    return wishes
+        return "excluded"
+    return wishes if app.started else "stopped"
 
 
 def _grouped(pairs: Iterable[tuple[str, object]]) -> defaultdict[str, list]:  # type: ignore[type-arg]
@@ -143,41 +143,37 @@ class _AppTargets:
         meta, dropped = self._meta_labels()
         yield from dropped
         for position, wish in enumerate(wishes):
-            found = False
             reasons = ["no_process"]
-            for process, indices in self._instances(wish.rule.process_types):
+            listed = 0
+            for process in self.processes:
+                if process.type not in wish.rule.process_types:
+                    continue
                 place = self._place(wish, process)
                 if isinstance(place, str):
                     reasons.append(place)
                     continue
                 reasons.append("no_instances")
-                for index in indices:
-                    found = True
-                    yield self._target(wish, process, index, place, meta, first=position == 0)
-            if not found:
+                for index in self._indices(process, listed):
+                    yield self._target(wish, process, index, place, meta, is_first=position == 0)
+                listed = max(listed, process.instances)
+            if not listed:
                 yield LeftOut(f"{self.where} {wish.path}", reasons[-1])
 
-    def _instances(self, types: tuple[str, ...]) -> Iterator[tuple[Process, Iterable[int]]]:
-        """The processes and, of each, the indices to list.
+    def _indices(self, process: Process, listed: int) -> range:
+        """Which instances to list, after so many of the processes before it.
 
         A deployment under way has two processes with the same indices. Addressed by app they are
         one instance, so each index is listed once, for the first process that has it.
         """
-        listed = 0
-        for process in self.processes:
-            if process.type not in types:
-                continue
-            if self.style.by_process:
-                yield process, range(process.instances)
-            else:
-                yield process, range(listed, process.instances)
-                listed = max(listed, process.instances)
+        return range(0 if self.style.by_process else listed, process.instances)
 
     def _place(self, wish: Wish, process: Process) -> _Place | str:
         path, _, query = wish.path.partition("?")
         if wish.rule.override:
             host, slash, rest = wish.rule.override.partition("/")
-            url, internal, path = wish.rule.override, False, f"/{rest}" if slash else path
+            url, internal = wish.rule.override, False
+            if slash:
+                path, _, query = f"/{rest}".partition("?")
         else:
             route = choose_route(wish, process, self.routes, self.domains)
             if isinstance(route, str):
@@ -203,12 +199,12 @@ class _AppTargets:
         place: _Place,
         meta: Mapping[str, str],
         *,
-        first: bool,
+        is_first: bool,
     ) -> Target:
         guid = process.guid if self.style.by_process else self.app.guid
         name = f"X-CF-{'PROCESS' if self.style.by_process else 'APP'}-INSTANCE"
         path, _, query = wish.path.partition("?")
-        suffix = "" if first else f"{path}{endpoint_suffix('/metrics', query)}"
+        suffix = "" if is_first else f"{path}{endpoint_suffix('/metrics', query)}"
         return Target(
             id=safe_id(f"{guid}/{index}{suffix}"),
             source=self.style.source,

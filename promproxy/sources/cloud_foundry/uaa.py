@@ -6,6 +6,7 @@ Source: the UAA's API documentation, "Token", and RFC 6749.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from promproxy.errors import ScrapeError, SourceError
+from promproxy.errors import ConfigError, ScrapeError, SourceError
 from promproxy.http.fetch import Answer, Fetcher
 from promproxy.http.origin import basic_credentials
 from promproxy.secret import Secret
@@ -58,6 +59,15 @@ class Token:
     refresh: str = field(repr=False)
 
 
+@frozen
+class _Refusal:
+    """What was refused, and until when the very same is not tried again."""
+
+    grant: dict[str, str] = field(repr=False)
+    until: float
+    message: str
+
+
 class _Refused(SourceError):
     """UAA knows us not; asking again could lock the account."""
 
@@ -66,7 +76,8 @@ class _Refused(SourceError):
 class TokenKeeper:
     """Hands out a token that is good for some time yet.
 
-    ``uaa_url`` yields where UAA is. A refusal is remembered for a quarter of an hour.
+    ``uaa_url`` yields where UAA is. A refusal is remembered for a quarter of an hour,
+    or until the credentials are others.
     """
 
     _fetcher: Fetcher
@@ -75,7 +86,7 @@ class TokenKeeper:
     _uaa_url: Callable[[], Deferred[str]]
     _token: Token | None = field(default=None, init=False)
     _lock: DeferredLock = field(factory=DeferredLock, init=False)
-    _refusal: tuple[float, str] | None = field(default=None, init=False)
+    _refusal: _Refusal | None = field(default=None, init=False)
 
     async def token(self) -> str:
         """A token's text. Raises SourceError."""
@@ -84,6 +95,8 @@ class TokenKeeper:
             if self._token is None or self._clock.seconds() >= self._token.renew_at:
                 self._token = await self._renew()
             return self._token.access
+        except ConfigError as error:  # a file that holds a secret
+            raise SourceError(str(error)) from error
         finally:
             self._lock.release()
 
@@ -93,8 +106,10 @@ class TokenKeeper:
             self._token = Token("", self._clock.seconds(), self._token.refresh)
 
     async def _renew(self) -> Token:
-        if self._refusal is not None and self._clock.seconds() < self._refusal[0]:
-            raise SourceError(self._refusal[1])
+        grant = self._credentials.grant
+        refusal = self._refusal
+        if refusal and refusal.grant == grant and self._clock.seconds() < refusal.until:
+            raise SourceError(refusal.message)
         if self._token is not None and self._token.refresh:
             form = {"grant_type": "refresh_token", "refresh_token": self._token.refresh}
             try:
@@ -104,10 +119,11 @@ class TokenKeeper:
             except _Refused:
                 log.debug("the refresh token was refused; logging in again")
         try:
-            return await self._ask(self._credentials.grant)
+            return await self._ask(grant)
         except _Refused as error:
             message = f"{error}; not asked again for {SECONDS_AFTER_REFUSAL / 60:.0f} minutes"
-            self._refusal = (self._clock.seconds() + SECONDS_AFTER_REFUSAL, message)
+            until = self._clock.seconds() + SECONDS_AFTER_REFUSAL
+            self._refusal = _Refusal(grant, until, message)
             raise SourceError(message) from error
 
     async def _ask(self, form: dict[str, str]) -> Token:
@@ -134,9 +150,7 @@ class TokenKeeper:
             refresh = data.get("refresh_token") or ""
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise SourceError(f"UAA: POST {url}: the answer holds no token") from error
-        if not (isinstance(access, str) and isinstance(refresh, str)) or not (
-            access.isascii() and access.isprintable()
-        ):
+        if not (_is_token(access) and isinstance(refresh, str) and math.isfinite(lifetime)):
             raise SourceError(f"UAA: POST {url}: the answer holds no token")
         # A minute early, or at half-life where that is short.
         renew_in = max(lifetime - 60.0, lifetime / 2)
@@ -147,6 +161,11 @@ class TokenKeeper:
         if answer.status in (400, 401):
             raise _Refused(f"UAA does not accept the credentials of {self._credentials.who}: {why}")
         raise SourceError(f"UAA: POST {url}: status {answer.status}: {why}")
+
+
+def _is_token(access: object) -> bool:
+    """Whether it may stand in a header."""
+    return isinstance(access, str) and access != "" and access.isascii() and access.isprintable()
 
 
 def _error_of(answer: Answer) -> str:

@@ -7,6 +7,7 @@ is no JSON, or a 404 from the gorouter, means that the API is down, never that s
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
@@ -76,7 +77,8 @@ def _is_about_page_size(error: Mapping[str, Any]) -> bool:
 def _reason(answer: Answer, errors: list[Mapping[str, Any]]) -> str:
     reason = f"status {answer.status}"
     if errors:
-        reason += f", {errors[0].get('title')}: {str(errors[0].get('detail'))[:200]}"
+        title, detail = (str(errors[0].get(name)) for name in ("title", "detail"))
+        reason += f", {title[:100]}: {detail[:200]}"
     elif answer.header("X-Cf-RouterError"):
         reason += f" from the router: {answer.header('X-Cf-RouterError')[:100]}"
     elif answer.body[:1] != b"{":
@@ -87,9 +89,11 @@ def _reason(answer: Answer, errors: list[Mapping[str, Any]]) -> str:
 
 def _seconds_to_wait(answer: Answer, now: float) -> float | None:
     """From ``Retry-After`` in seconds, else from ``X-RateLimit-Reset``, a moment."""
-    try:
-        if answer.header("Retry-After"):
-            return max(0.0, float(answer.header("Retry-After")))
-        return max(0.0, float(answer.header("X-RateLimit-Reset")) - now)
-    except ValueError:
-        return None
+    for name, since in (("Retry-After", 0.0), ("X-RateLimit-Reset", now)):
+        try:
+            seconds = float(answer.header(name)) - since
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    return None

@@ -1,0 +1,492 @@
+"""Tests of promproxy.sources.cloud_foundry.source, against the simulated foundation in memory."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from attrs import evolve
+from treq.testing import RequestTraversalAgent
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock, deferLater
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from promproxy.errors import SourceError, Unreachable
+from promproxy.http.fetch import Fetcher
+from promproxy.secret import Secret
+from promproxy.simulation import Size
+from promproxy.sources.cloud_foundry.api import Api
+from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
+from promproxy.sources.cloud_foundry.lists import Lists
+from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.source import CloudFoundrySource
+from promproxy.sources.cloud_foundry.targets import Style
+from promproxy.sources.cloud_foundry.uaa import Credentials
+from promproxy.target import Delivery, LeftOut, Target
+from tests.fakes import settle
+from tests.simulation.support import World
+from tests.sources.cloud_foundry.support import (
+    Asked,
+    FakeFetcher,
+    answer,
+    answer_of,
+    begin,
+    page,
+    pass_time,
+)
+
+SIZE = Size(orgs=12, spaces=48, apps=200, instances=300)
+ALL = re.compile(".*")
+LISTS = ("/v3/apps", "/v3/processes", "/v3/routes")
+
+
+class SourceTestCase(SynchronousTestCase):
+    """A source of a foundation of 12 orgs, 48 spaces and 200 apps."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.world = World(size=SIZE, clock=self.clock)
+        self.foundation = self.world.simulation.foundation
+        self.fetcher = FakeFetcher(self.clock, answer_of(self.world))
+        self.checked: list[Target] = []
+
+    async def check_router(self, target: Target) -> None:
+        self.checked.append(target)
+
+    def source(
+        self,
+        *selectors: Selector,
+        fetcher: Any = None,
+        rules: tuple[Rule, ...] = (),
+        max_loss: float = 0.5,
+        check: Any = None,
+        **style: Any,
+    ) -> CloudFoundrySource:
+        who = Credentials(username="scraper", password=Secret("secret"))
+        fetcher = fetcher or self.fetcher
+        api = Api.with_login(
+            "http://api.example.test:8080", fetcher, self.clock, lambda: 0.5, 0.0, who
+        )
+        rules = rules or tuple(Rule(selector=selector) for selector in selectors or (Selector(),))
+        whole = Style(source="prod", rules=rules, **style)
+        lists = Lists(api, self.clock)
+        check = check or self.check_router
+        return CloudFoundrySource("prod", 60.0, lists, whole, self.clock, max_loss, check)
+
+    def begin(self, source: CloudFoundrySource) -> Deferred[Delivery]:
+        return begin(source.targets(), self.clock)
+
+    def refresh(self, source: CloudFoundrySource) -> Delivery:
+        begun = self.begin(source)
+        pass_time(self.clock, begun)
+        return self.successResultOf(begun)
+
+    def error(self, source: CloudFoundrySource) -> str:
+        begun = self.begin(source)
+        pass_time(self.clock, begun)
+        return str(self.failureResultOf(begun, SourceError).value)
+
+    @property
+    def asked(self) -> list[str]:
+        """The lists that were asked for, without their queries."""
+        return [p.partition("?")[0] for p in self.fetcher.paths if p.startswith("/v3")]
+
+    def expected_ids(self) -> list[str]:
+        """What the foundation says itself."""
+        return sorted(
+            f"{found.app.guid}/{found.instance.index}"
+            for found in self.foundation.web_instances()
+            if found.scrapable_routes
+        )
+
+    def ids(self, delivery: Delivery) -> list[str]:
+        return sorted(target.id for target in delivery.targets)
+
+
+class RequestTests(SourceTestCase):
+    """Few requests, and just the targets that reading everything would give."""
+
+    def narrowed(self, *selectors: Selector) -> list[str]:
+        """The lists asked for by a refresh, whose outcome must be that of a sweep."""
+        for route in tuple(self.foundation.routes.values()):
+            # The simulated API does not know that a route may be shared with other spaces.
+            alone = evolve(route, destinations=route.destinations[:1])
+            self.foundation.routes[route.guid] = alone
+        found = self.refresh(self.source(*selectors))
+        asked = self.asked
+        # A rule with a pattern makes it a sweep.
+        never = Selector(org_regex=re.compile("nothing"))
+        swept = self.refresh(self.source(*selectors, never))
+        self.assertEqual(self.ids(found), self.ids(swept))
+        self.assertTrue(found.targets)
+        return asked
+
+    def test_sweep_is_three_requests(self) -> None:
+        """Beside root and token; each further refresh is three more."""
+        source = self.source()
+        found = self.refresh(source)
+        self.assertEqual(self.ids(found), self.expected_ids())
+        self.assertGreater(len(found.targets), 200)
+        self.assertEqual(sorted(self.asked), sorted(LISTS))
+        self.assertEqual(len(self.fetcher.asked), 5)
+        self.refresh(source)
+        self.assertEqual(len(self.fetcher.asked), 8)
+
+    def test_sweep_asks_for_one_process_type_in_large_pages(self) -> None:
+        """And includes what belongs to the resources."""
+        self.refresh(self.source(rules=(Rule(), Rule(process_types=("web", "worker")))))
+        self.assertEqual(
+            sorted(path for path in self.fetcher.paths if path.startswith("/v3")),
+            [
+                "/v3/apps?include=space.organization&per_page=5000",
+                "/v3/processes?per_page=5000&types=web,worker",
+                "/v3/routes?include=domain&per_page=5000",
+            ],
+        )
+
+    def test_orgs_by_name(self) -> None:
+        """Ten of them are four requests; case does not matter."""
+        asked = self.narrowed(*(Selector(org=f"ORG-{number:03}") for number in range(1, 11)))
+        self.assertEqual(asked[0], "/v3/organizations")
+        self.assertEqual(sorted(asked[1:]), sorted(LISTS))
+        narrow = next(path for path in self.fetcher.paths if path.startswith("/v3/apps"))
+        self.assertIn("&organization_guids=", narrow)
+        self.assertEqual(narrow.count(",") + 1, 10)
+
+    def test_spaces_of_orgs(self) -> None:
+        """By names: four requests; spaces of that name in other orgs are not asked for."""
+        selectors = [
+            Selector(org=f"org-{number:03}", space=name)
+            for number in range(1, 7)
+            for name in ("dev", "test")
+        ]
+        asked = self.narrowed(*selectors)
+        self.assertEqual(asked[0], "/v3/spaces")
+        self.assertEqual(sorted(asked[1:]), sorted(LISTS))
+        narrow = next(path for path in self.fetcher.paths if path.startswith("/v3/apps"))
+        self.assertEqual(narrow.count(",") + 1, 12)
+
+    def test_guids(self) -> None:
+        """Three requests, whether of orgs or of spaces."""
+        org, space = list(self.foundation.orgs)[3], list(self.foundation.spaces)[5]
+        self.assertEqual(sorted(self.narrowed(Selector(org_guid=org))), sorted(LISTS))
+        self.fetcher.asked.clear()
+        self.assertEqual(sorted(self.narrowed(Selector(space_guid=space))), sorted(LISTS))
+
+    def test_route_of_another_org_that_is_shared_with_a_space(self) -> None:
+        """The API's routes of an org are those that it owns; those of a space may be shared."""
+        owner, app_guid = {"guid": "o-1", "name": "acme"}, "a-1"
+        space = {"guid": "s-1", "name": "dev", "relationships": {"organization": {"data": owner}}}
+        app = {
+            "guid": app_guid,
+            "name": "shop",
+            "state": "STARTED",
+            "relationships": {"space": {"data": space}},
+        }
+        web = {"guid": app_guid, "type": "web", "instances": 1}
+        domain = {"guid": "d-1", "name": "apps.example"}
+        route = {
+            "guid": "r-1",
+            "host": "shop",
+            "path": "",
+            "url": "shop.apps.example",
+            "destinations": [{"app": {"guid": app_guid, "process": {"type": "web"}}}],
+            "relationships": {"domain": {"data": domain}},
+        }
+        pages = {
+            "/v3/organizations": page(owner),
+            "/v3/apps": page(app, spaces=[space], organizations=[owner]),
+            "/v3/processes": page({**web, "relationships": {"app": {"data": {"guid": app_guid}}}}),
+        }
+        in_truth = answer_of(self.world)
+
+        def answering(asked: Asked) -> Any:
+            path = asked.path.partition("?")[0]
+            if path == "/v3/routes":
+                shared = "organization_guids=" not in asked.path
+                return page(route, domains=[domain]) if shared else page(domains=[])
+            return pages[path] if path in pages else in_truth(asked)
+
+        self.fetcher.answering = answering
+        for selector in (Selector(org="acme"), Selector(org_guid="o-1")):
+            found = self.refresh(self.source(selector))
+            self.assertEqual(self.ids(found), ["a-1/0"])
+            self.assertLessEqual(len(self.asked), 4)
+            self.fetcher.asked.clear()
+
+    def test_names_and_guids_together(self) -> None:
+        """The union of both."""
+        org = list(self.foundation.orgs)[3]
+        self.assertEqual(len(self.narrowed(Selector(org_guid=org), Selector(org="org-001"))), 4)
+
+    def test_apps_by_name(self) -> None:
+        """The apps first, then what belongs to them: three requests."""
+        asked = self.narrowed(Selector(app="Shop"), Selector(app="mail", space="dev"))
+        self.assertEqual(asked[0], "/v3/apps")
+        self.assertEqual(sorted(asked[1:]), ["/v3/processes", "/v3/routes"])
+        self.assertIn("app_guids=", next(p for p in self.fetcher.paths if "/routes" in p))
+
+    def test_label_selector(self) -> None:
+        """The same way."""
+        asked = self.narrowed(
+            Selector(label_selector=parse_label_selector("monitoring in (a, prometheus)"))
+        )
+        self.assertEqual(asked[0], "/v3/apps")
+        self.assertEqual(sorted(asked[1:]), ["/v3/processes", "/v3/routes"])
+
+    def test_many_apps_by_name_are_swept(self) -> None:
+        """Two batches of guids would be more requests than the whole lists."""
+        nouns = ("shop", "billing", "orders", "users", "search", "mail", "stock", "gateway")
+        asked = self.narrowed(*(Selector(app=name) for name in nouns))
+        self.assertEqual(len(asked), 3)
+        self.assertNotIn("app_guids=", "".join(self.fetcher.paths))
+
+    def test_names_that_the_foundation_has_not(self) -> None:
+        """Are told; where nothing is left, nothing is asked for."""
+        found = self.refresh(self.source(Selector(org="org-001"), Selector(org="nope")))
+        self.assertIn(LeftOut("org nope", "not_found"), found.left_out)
+        self.assertTrue(found.targets)
+        self.fetcher.asked.clear()
+        found = self.refresh(self.source(Selector(org="nope", space="dev")))
+        self.assertEqual((found.targets, self.asked), ((), ["/v3/spaces"]))
+        found = self.refresh(self.source(Selector(app="nope")))
+        self.assertEqual(found, Delivery((), (), (LeftOut("app nope", "not_found"),)))
+        self.assertEqual(self.asked[1:], ["/v3/apps"])
+
+    def test_small_pages_give_the_same(self) -> None:
+        """Where the operator allows only those, and lists have several."""
+        self.world.simulation.faults.maximum_result = 1000
+        page_size = self.source()
+        found = self.refresh(page_size)
+        self.assertEqual(self.ids(found), self.expected_ids())
+
+
+class AllOrNothingTests(SourceTestCase):
+    """A refresh that could not read everything fails."""
+
+    def answer_with(self, path: str, instead: Any) -> None:
+        in_truth = answer_of(self.world)
+
+        def answering(asked: Asked) -> Any:
+            return instead if asked.path.startswith(path) else in_truth(asked)
+
+        self.fetcher.answering = answering
+
+    def test_each_list_is_needed(self) -> None:
+        """Whatever is wrong with it; afterwards all is well again."""
+        source = self.source()
+        before = self.refresh(source)
+        gone = answer(b"404", 404, X_Cf_RouterError="unknown_route")
+        for path in LISTS:
+            for instead in (Unreachable("no"), gone, answer(b'{"resources":[]}')):
+                self.answer_with(path, instead)
+                self.assertIn(path, self.error(source))
+        self.fetcher.answering = answer_of(self.world)
+        self.assertIs(self.refresh(source), before)
+
+    def test_names_are_needed_too(self) -> None:
+        """An org that could not be looked up is not one that is gone."""
+        source = self.source(Selector(org="org-001"))
+        self.answer_with("/v3/organizations", Unreachable("no"))
+        self.assertIn("/v3/organizations", self.error(source))
+
+    def test_failure_of_one_list_cancels_the_others(self) -> None:
+        """Nobody waits for what is not used."""
+        cancelled: list[object] = []
+        waiting: list[Deferred[Any]] = []
+        in_truth = answer_of(self.world)
+
+        def answering(asked: Asked) -> Any:
+            if asked.path.startswith("/v3/processes"):
+                return answer({"errors": []}, 403)
+            if asked.path.startswith("/v3"):
+                waiting.append(Deferred(cancelled.append))
+                return waiting[-1]
+            return in_truth(asked)
+
+        self.fetcher.answering = answering
+        begun = self.begin(self.source())
+        self.failureResultOf(begun, SourceError)
+        self.assertEqual((len(waiting), len(cancelled)), (2, 2))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled_refresh(self) -> None:
+        """All of its requests are cancelled, and nothing is left."""
+        cancelled: list[object] = []
+        in_truth = answer_of(self.world)
+        self.fetcher.answering = lambda asked: (
+            Deferred(cancelled.append) if asked.path.startswith("/v3") else in_truth(asked)
+        )
+        begun = self.begin(self.source())
+        begun.cancel()
+        self.failureResultOf(begun)
+        self.assertEqual(len(cancelled), 3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ChangeTests(SourceTestCase):
+    """What changes, what does not, and what is not believed at once."""
+
+    def test_unchanged_foundation_gives_the_same_object(self) -> None:
+        """So nothing is rendered again."""
+        source = self.source()
+        self.assertIs(self.refresh(source), self.refresh(source))
+
+    def test_changes_are_seen(self) -> None:
+        """Of instances, of apps left out, and of labels."""
+        source = self.source()
+        before = self.refresh(source)
+        app_guid = self.world.instance().app.guid
+        self.foundation.scale(app_guid, 3)
+        scaled = self.refresh(source)
+        self.assertEqual(len(scaled.targets), len(before.targets) + 2)
+        self.foundation.stop(app_guid)
+        stopped = self.refresh(source)
+        self.assertEqual(len(stopped.targets), len(before.targets) - 1)
+        self.assertIs(self.refresh(source), stopped)
+        self.foundation.start(app_guid)
+        self.foundation.scale(app_guid, 1)
+        again = self.refresh(source)
+        self.assertEqual(again, before)
+        self.assertIsNot(again, before)
+
+    def lose(self, share: float) -> None:
+        """Delete apps until that share of the targets is gone."""
+        left = len(self.expected_ids()) * (1 - share)
+        while len(self.expected_ids()) > left:
+            self.foundation.delete_app(next(iter(self.foundation.apps)))
+
+    def test_sudden_loss_is_believed_at_the_second_time(self) -> None:
+        """The first refresh that finds it fails."""
+        source = self.source()
+        self.refresh(source)
+        self.lose(0.6)
+        self.assertIn("targets are gone at once", self.error(source))
+        self.assertEqual(self.ids(self.refresh(source)), self.expected_ids())
+
+    def test_loss_that_was_none(self) -> None:
+        """Another one must be seen twice again."""
+        source = self.source(max_loss=0.5)
+        before = self.refresh(source)
+        in_truth = answer_of(self.world)
+        nothing = answer({"pagination": {"total_results": 0, "next": None}, "resources": []})
+        for _ in range(3):
+            self.fetcher.answering = lambda a: nothing if a.path.startswith("/v3") else in_truth(a)
+            self.assertIn("gone at once", self.error(source))
+            self.fetcher.answering = in_truth
+            self.assertIs(self.refresh(source), before)
+
+    def test_failure_in_between_confirms_nothing(self) -> None:
+        """Only a refresh that read everything does."""
+        source = self.source()
+        self.refresh(source)
+        self.lose(0.6)
+        self.error(source)
+        in_truth = self.fetcher.answering
+        self.fetcher.answering = lambda _: Unreachable("no")
+        self.assertIn("no", self.error(source))
+        self.fetcher.answering = in_truth
+        self.assertEqual(self.ids(self.refresh(source)), self.expected_ids())
+
+    def test_smaller_loss_is_believed_at_once(self) -> None:
+        """Apps are deleted and stopped all the time."""
+        source = self.source()
+        self.refresh(source)
+        self.lose(0.3)
+        self.assertEqual(self.ids(self.refresh(source)), self.expected_ids())
+
+    def test_limit_may_be_set(self) -> None:
+        """To none at all, or to any loss."""
+        source = self.source(max_loss=1.0)
+        self.refresh(source)
+        self.lose(1.0)
+        self.assertEqual(self.refresh(source).targets, ())
+        self.setUp()
+        source = self.source(max_loss=0.0)
+        self.refresh(source)
+        self.lose(0.01)
+        self.assertIn("gone at once", self.error(source))
+
+
+class RouterCheckTests(SourceTestCase):
+    """Whether the router can address processes."""
+
+    def test_it_is_asked_once_and_only_for_process_routing(self) -> None:
+        """With one of the targets."""
+        self.refresh(self.source())
+        self.assertEqual(self.checked, [])
+        source = self.source(by_process=True)
+        found = self.refresh(source)
+        self.refresh(source)
+        self.assertEqual(self.checked, [found.targets[0]])
+
+    def test_target_without_the_header_is_no_use(self) -> None:
+        """One that is scraped by an internal route does not pass the router."""
+        self.refresh(self.source(rules=(Rule(internal_port=8080),), by_process=True))
+        self.assertTrue(self.checked[0].headers)
+        self.checked.clear()
+        app = next(a for a in self.foundation.apps.values() if self.has_internal_route(a.guid))
+        selector = Selector(app=app.name, space_guid=app.space.guid)
+        rule = Rule(selector=selector, internal_port=8080)
+        found = self.refresh(self.source(rules=(rule,), by_process=True))
+        self.assertTrue(found.targets)
+        self.assertFalse(any(target.headers for target in found.targets))
+        self.assertEqual(self.checked, [])
+
+    def has_internal_route(self, app_guid: str) -> bool:
+        return any(route.domain.internal for route in self.foundation.routes_of(app_guid))
+
+    def test_failed_check_fails_the_refresh_and_is_made_again(self) -> None:
+        """No target is better than wrong ones."""
+        answers: list[Any] = [SourceError("router is old"), None]
+
+        async def check(_: Target) -> None:
+            found = answers.pop(0)
+            if found:
+                raise found
+
+        source = self.source(by_process=True, check=check)
+        self.assertIn("router is old", self.error(source))
+        self.assertTrue(self.refresh(source).targets)
+        self.assertEqual(answers, [])
+
+    def test_router_that_never_answers(self) -> None:
+        """Fails the refresh, rather than to hold it up for ever."""
+        cancelled: list[object] = []
+
+        async def check(_: Target) -> None:
+            await Deferred(cancelled.append)
+
+        begun = self.begin(self.source(by_process=True, check=check))
+        self.assertNoResult(begun)
+        self.clock.advance(60)
+        self.assertIn("instance_routing", str(self.failureResultOf(begun, SourceError).value))
+        self.assertEqual(len(cancelled), 1)
+
+
+class HttpTests(TestCase):
+    """The same through a real HTTP client and server in memory.
+
+    The client sends the form of a login in turns of the real reactor.
+    """
+
+    timeout = 20
+
+    def test_sweep(self) -> Deferred[None]:
+        """Three requests find every target."""
+        return Deferred.fromCoroutine(self._sweep())
+
+    async def _sweep(self) -> None:
+        case = SourceTestCase()
+        case.setUp()
+        agent = RequestTraversalAgent(case.world.simulation.api_resource)
+        fetcher = Fetcher(agent=agent, clock=case.clock, timeout=30.0, max_size=10**8)
+        begun = case.begin(case.source(fetcher=fetcher))
+        while not begun.called:
+            await deferLater(reactor, 0, lambda: None)
+            agent.flush()
+            settle(case.clock)
+        self.assertEqual(case.ids(await begun), case.expected_ids())
+        requests = case.world.simulation.fronts["api"].requests
+        self.assertEqual(requests, {"/": 1, **dict.fromkeys(LISTS, 1)})
