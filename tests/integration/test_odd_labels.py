@@ -8,7 +8,8 @@ from tests.integration.case import PeersTestCase
 from tests.integration.peers import HOST, Peer, Prometheus, eventually
 
 ODD_BUT_VALID = 'a "quoted" \\ {thing} <b>\n\0 \N{SNOWMAN} \N{GRINNING FACE}'
-ODD_YAML_LABELS = "{1: one, null: none, true: 'on', since: 2020-01-01, size: .inf, kept: 'yes'}"
+ODD_YAML_LABELS = "{1: one, null: none, true: 'on', since: 2020-01-01, size: .inf, list: [x]}"
+KEPT_YAML_LABELS = {"null": "none", "true": "on", "since": "2020-01-01", "size": ".inf"}
 ODD_THINGS_LEFT_OUT = 20
 
 
@@ -97,4 +98,5 @@ class OddLabelsTests(PeersTestCase):
         self.assertEqual(labels[odd], {**twins, "kept": ODD_BUT_VALID})
         self.assertEqual(labels[twin], twins)
         self.assertEqual(labels[misnamed], {"job": job, "instance": f"{HOST}:1"})
-        self.assertEqual(labels[from_yaml], {"job": job, "instance": f"{HOST}:2", "kept": "yes"})
+        expected = {"job": job, "instance": f"{HOST}:2", **KEPT_YAML_LABELS}
+        self.assertEqual(labels[from_yaml], expected)
