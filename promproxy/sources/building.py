@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from twisted.internet.defer import CancelledError
@@ -11,9 +11,11 @@ from twisted.internet.task import Cooperator
 
 from promproxy.target import Delivery, Dropped, LeftOut, Target
 
+SLICE_SECONDS = 0.003
+
 
 async def deliver(found: Iterable[Target | Dropped | LeftOut], clock: IReactorTime) -> Delivery:
-    """The delivery of what the iterable yields, built in slices of about 10 ms."""
+    """The delivery of what the iterable yields, built in slices."""
     targets: list[Target] = []
     dropped: list[Dropped] = []
     left_out: list[LeftOut] = []
@@ -33,8 +35,18 @@ async def deliver(found: Iterable[Target | Dropped | LeftOut], clock: IReactorTi
 
 
 async def in_slices(work: Iterator[object], clock: IReactorTime) -> None:
-    """Run an iterator to its end; the reactor gets its turn every 10 ms. Cancelling ends it."""
-    task = Cooperator(scheduler=partial(clock.callLater, 0)).cooperate(work)
+    """Run an iterator to its end, in slices of 3 ms. Cancelling ends it.
+
+    A slice is a third of Twisted's own, since several of these may run at a time, such as one for
+    each list that a source reads.
+    """
+
+    def start_slice() -> Callable[[], bool]:
+        end = clock.seconds() + SLICE_SECONDS
+        return lambda: clock.seconds() >= end
+
+    cooperator = Cooperator(start_slice, scheduler=partial(clock.callLater, 0))
+    task = cooperator.cooperate(work)
     try:
         # It fires with the iterator, which holds what the work captured: drop that at once.
         await task.whenDone()
