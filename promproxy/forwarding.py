@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from promproxy.errors import LoopDetected
-from promproxy.target import Target
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 LOOP_HEADER = "Promproxy-Loop"
 
+_TIMEOUT_HEADER = TIMEOUT_HEADER.encode()
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _PASSED_BACK = frozenset((b"content-type", b"content-encoding", b"content-length"))
 
@@ -54,27 +54,30 @@ class CallerHeaders:
     loop: bytes | None
 
 
-def request_headers(
-    target: Target, caller: CallerHeaders, *, seconds_left: float, process_id: bytes
-) -> list[tuple[bytes, bytes]]:
-    """All headers of the request to a target but ``Host``.
+def headers_passed_on(caller: CallerHeaders, process_id: bytes) -> list[tuple[bytes, bytes]]:
+    """What the caller's headers add to the request to a target.
 
     Raises LoopDetected where the request has been through this process before.
     """
     passed = [] if caller.loop is None else [caller.loop]
     if any(process_id in value.replace(b",", b" ").split() for value in passed):
         raise LoopDetected("the request came from this promproxy: a loop")
-    headers = [(name.encode(), value.encode()) for name, value in target.headers]
-    for name, value in (
-        (b"Accept", caller.accept),
-        (b"Accept-Encoding", caller.accept_encoding),
-        (b"User-Agent", caller.user_agent),
-    ):
-        if value is not None:
-            headers.append((name, value))
-    headers.append((TIMEOUT_HEADER.encode(), b"%.3f" % seconds_left))
+    headers = [
+        (name, value)
+        for name, value in (
+            (b"Accept", caller.accept),
+            (b"Accept-Encoding", caller.accept_encoding),
+            (b"User-Agent", caller.user_agent),
+        )
+        if value is not None
+    ]
     headers.append((LOOP_HEADER.encode(), b", ".join([*passed, process_id])))
     return headers
+
+
+def time_left_line(seconds: float) -> bytes:
+    """The header line that tells a target how long its caller waits."""
+    return b"%b: %.3f\r\n" % (_TIMEOUT_HEADER, seconds)
 
 
 def is_redirect(status: int) -> bool:

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from attrs import define, field
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred
 
 from promproxy.errors import Busy
 from promproxy.target import Target
+
+
+@define(eq=False)
+class _Places:
+    """So many places; who finds none waits in line."""
+
+    limit: int
+    taken: int = 0
+    _line: OrderedDict[Deferred[None], None] = field(factory=OrderedDict)
+
+    async def take(self) -> None:
+        if self.taken < self.limit:
+            self.taken += 1
+            return
+        turn: Deferred[None] = Deferred(self._line.pop)  # where the wait is cancelled
+        self._line[turn] = None
+        await turn
+
+    def give_back(self) -> None:
+        if self._line:
+            turn, _ = self._line.popitem(last=False)
+            turn.callback(None)  # the place changes hands
+        else:
+            self.taken -= 1
 
 
 @define(eq=False)
@@ -20,12 +46,12 @@ class Limits:
     _in_all: int
     _per_host: int
     _per_target: int
-    _everyone: DeferredSemaphore = field(init=False)
-    _hosts: dict[tuple[str, int], DeferredSemaphore] = field(factory=dict, init=False)
+    _everyone: _Places = field(init=False)
+    _hosts: dict[tuple[str, int], _Places] = field(factory=dict, init=False)
     _targets: dict[str, int] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._everyone = DeferredSemaphore(self._in_all)
+        self._everyone = _Places(self._in_all)
 
     async def enter(self, target: Target) -> None:
         """Take a place, waiting where there is none. Raises Busy where the target has enough.
@@ -39,28 +65,28 @@ class Limits:
         key = (target.host, target.port)
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = DeferredSemaphore(self._per_host)
+            host = self._hosts[key] = _Places(self._per_host)
         try:
-            await host.acquire()
+            await host.take()
         except BaseException:
             self._leave_target(target)
             raise
         try:
-            await self._everyone.acquire()
+            await self._everyone.take()
         except BaseException:
             self._leave_host(target)
             raise
 
     def leave(self, target: Target) -> None:
         """Give the place back."""
-        self._everyone.release()
+        self._everyone.give_back()
         self._leave_host(target)
 
     def _leave_host(self, target: Target) -> None:
         key = (target.host, target.port)
         host = self._hosts[key]
-        host.release()
-        if host.tokens == host.limit:
+        host.give_back()
+        if not host.taken:
             del self._hosts[key]
         self._leave_target(target)
 

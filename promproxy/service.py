@@ -32,6 +32,7 @@ from promproxy.limits import Limits
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
 from promproxy.web.admin import InvalidateResource, RefreshResource
+from promproxy.web.api import TargetsResource
 from promproxy.web.discovery import DiscoveryResource, DocumentCache
 from promproxy.web.health import HealthyResource, ReadyResource
 from promproxy.web.landing import LandingResource
@@ -180,6 +181,7 @@ def make_daemon(config: schema.Config, reactor: Any) -> Daemon:
         ready=ReadyResource(registry),
         refresh=RefreshResource(registry, is_open=config.open_admin),
         invalidate=InvalidateResource(registry, is_open=config.open_admin),
+        targets=TargetsResource(registry, scrapes.results),
     )
     site = PromproxySite(make_root(pages, config.discovery.path_prefix), reactor)
     endpoints = [(text, _endpoint(reactor, text)) for text in config.listen]

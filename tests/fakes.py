@@ -226,14 +226,18 @@ class FakeOutbound:
     sent: list[Sent] = field(factory=list)
     cancelled: int = 0
 
-    def send(
-        self, target: Target, method: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> Deferred[Response]:
+    def prepare(self, target: Target) -> Target:
+        return target
+
+    def send(self, prepared: Target, method: bytes, lines: bytes) -> Deferred[Response]:
         def count(_answer: object) -> None:
             self.cancelled += 1
 
         answer: Deferred[Response] = Deferred(count)
-        self.sent.append(Sent(target, method, headers, answer))
+        own = [(name.encode(), value.encode()) for name, value in prepared.headers]
+        more = [line.split(b": ", 1) for line in lines.split(b"\r\n")[:-1]]
+        headers = [*own, *((name, value) for name, value in more)]
+        self.sent.append(Sent(prepared, method, headers, answer))
         return answer
 
     @property

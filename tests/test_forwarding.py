@@ -10,12 +10,12 @@ from promproxy.errors import LoopDetected
 from promproxy.forwarding import (
     CallerHeaders,
     Timeouts,
+    headers_passed_on,
     is_redirect,
     passed_back,
-    request_headers,
     says_unknown_to_router,
+    time_left_line,
 )
-from promproxy.target import Target
 
 SECONDS = st.floats(0.001, 1e6)
 HEADERS = st.one_of(
@@ -25,19 +25,6 @@ HEADERS = st.one_of(
     st.sampled_from([b"inf", b"-inf", b"nan", b"-1", b"0", b"1e999", b"", b" 5 ", b"10s"]),
 )
 NO_HEADERS = CallerHeaders(accept=None, accept_encoding=None, user_agent=None, loop=None)
-
-
-def make_target(**headers: str) -> Target:
-    return Target(
-        id="s/db:9100",
-        source="s",
-        scheme="http",
-        host="db",
-        port=9100,
-        path="/metrics",
-        instance="db:9100",
-        headers=tuple(headers.items()),
-    )
 
 
 class TimeoutsTests(SynchronousTestCase):
@@ -74,35 +61,31 @@ class TimeoutsTests(SynchronousTestCase):
         assert 0 < timeouts.deadline_in(header) <= maximum
 
 
-class RequestHeadersTests(SynchronousTestCase):
+class HeadersPassedOnTests(SynchronousTestCase):
     def test_what_the_caller_sent(self) -> None:
         """What decides on the answer's form goes on as it came."""
         caller = CallerHeaders(
             accept=b"text/plain;q=0.5", accept_encoding=b"gzip", user_agent=b"P/2", loop=b"f00"
         )
         self.assertEqual(
-            request_headers(make_target(), caller, seconds_left=9.75, process_id=b"me"),
+            headers_passed_on(caller, b"me"),
             [
                 (b"Accept", b"text/plain;q=0.5"),
                 (b"Accept-Encoding", b"gzip"),
                 (b"User-Agent", b"P/2"),
-                (b"X-Prometheus-Scrape-Timeout-Seconds", b"9.750"),
                 (b"Promproxy-Loop", b"f00, me"),
             ],
         )
 
     def test_what_the_caller_did_not_send(self) -> None:
         """It is not made up."""
-        self.assertEqual(
-            request_headers(make_target(), NO_HEADERS, seconds_left=0.1, process_id=b"me"),
-            [(b"X-Prometheus-Scrape-Timeout-Seconds", b"0.100"), (b"Promproxy-Loop", b"me")],
-        )
+        self.assertEqual(headers_passed_on(NO_HEADERS, b"me"), [(b"Promproxy-Loop", b"me")])
 
-    def test_the_targets_own_headers(self) -> None:
-        """They are sent with each scrape."""
-        target = make_target(**{"X-CF-APP-INSTANCE": "b3a9:0"})
-        headers = request_headers(target, NO_HEADERS, seconds_left=1, process_id=b"me")
-        assert (b"X-CF-APP-INSTANCE", b"b3a9:0") in headers
+    def test_the_time_that_is_left(self) -> None:
+        """In seconds, to the millisecond."""
+        for seconds, text in ((9.75, b"9.750"), (0.1, b"0.100"), (0.00049, b"0.000")):
+            line = b"X-Prometheus-Scrape-Timeout-Seconds: %b\r\n" % text
+            self.assertEqual(time_left_line(seconds), line)
 
     def test_loops(self) -> None:
         """A request that has been here is refused, wherever in the list our id stands."""
@@ -117,7 +100,7 @@ class RequestHeadersTests(SynchronousTestCase):
 
     def _headers_after(self, seen: bytes) -> None:
         caller = CallerHeaders(accept=None, accept_encoding=None, user_agent=None, loop=seen)
-        request_headers(make_target(), caller, seconds_left=1, process_id=b"me")
+        headers_passed_on(caller, b"me")
 
 
 class AnswerTests(SynchronousTestCase):

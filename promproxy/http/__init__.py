@@ -8,6 +8,7 @@
 ``framing``        bytes of a connection -> head, body, end (pure, no sockets)
 ``pool``           which idle connection to hand out, which to close (pure, no sockets)
 ``response``       the answer: ``IResponse`` and ``IPushProducer`` in one
+``direct``         sends at once on plain TCP, past a turn of the reactor
 ``connection``     the Twisted protocol of one upstream connection
 ``tls``            TLS contexts shared by all hosts of a profile, sessions kept for resumption
 ``tunnel``         CONNECT through an HTTP proxy, as a Twisted endpoint

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from promproxy.errors import BadUpstream, CutShort, PromproxyError
+from promproxy.http.direct import send
 from promproxy.http.framing import ResponseReader
 from promproxy.http.response import Response
 
@@ -86,7 +87,7 @@ class UpstreamConnection(Protocol):
         self._heard = False
         answer: Deferred[Response] = Deferred(self._cancelled)
         self._answer = answer
-        self.transport.write(request)
+        send(self.transport, request)
         return answer
 
     def _cancelled(self, _waiting: Deferred[Any]) -> None:

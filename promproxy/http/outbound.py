@@ -16,6 +16,7 @@ from promproxy.http.response import Response
 from promproxy.target import Target
 
 REMEMBERED_ORIGINS = 16384
+_METHODS = (b"GET", b"HEAD")
 
 
 @frozen(kw_only=True)
@@ -30,6 +31,16 @@ class Profile:
     authorization: bytes | None = field(default=None, repr=False)
 
 
+@frozen(eq=False)
+class Prepared:
+    """The constant part of a target's requests: where they go, and how they begin."""
+
+    agent: OutboundAgent
+    origin: Origin
+    get: bytes = field(repr=False)
+    head: bytes = field(repr=False)
+
+
 @define(eq=False)
 class Outbound:
     """Sends scrapes. The profile ``""`` is the default one and must be among them."""
@@ -39,20 +50,29 @@ class Outbound:
         factory=lambda: lru_cache(REMEMBERED_ORIGINS)(_origin), init=False
     )
 
-    def send(
-        self, target: Target, method: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> Deferred[Response]:
-        """Ask a target; fires when the head of its answer is there.
-
-        Fails with ScrapeError; cancelling gives the request up.
-        """
+    def prepare(self, target: Target) -> Prepared:
+        """What all scrapes of a target have in common, for `send`; worth keeping."""
         profile = self._profiles[target.outbound]
         origin = self._origin(target.scheme, target.host, target.port, target.router, profile.proxy)
         path = f"{target.path}?{target.query}" if target.query else target.path
+        headers = [(name.encode(), value.encode()) for name, value in target.headers]
         if profile.authorization is not None:
-            headers = [*headers, (b"Authorization", profile.authorization)]
-        head = start_request(origin, method, path.encode("ascii")) + render_headers(headers)
-        return profile.agent.send(origin, head + b"\r\n", head_only=method == b"HEAD")
+            headers.append((b"Authorization", profile.authorization))
+        lines = render_headers(headers)
+        starts = (start_request(origin, method, path.encode("ascii")) for method in _METHODS)
+        get, head = (start + lines for start in starts)
+        return Prepared(profile.agent, origin, get, head)
+
+    def send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
+        """Ask a target by GET or HEAD; fires when the head of its answer is there.
+
+        ``lines`` are more header lines, each with its line end. Fails with ScrapeError;
+        cancelling gives the request up.
+        """
+        head_only = method == b"HEAD"
+        start = prepared.head if head_only else prepared.get
+        request = b"%b%b\r\n" % (start, lines)
+        return prepared.agent.send(prepared.origin, request, head_only=head_only)
 
     def close(self) -> Deferred[list[None]]:
         """Close idle connections; fires when they are closed."""

@@ -19,7 +19,7 @@ from promproxy.discovery import Document, document_for, valid_address
 from promproxy.registry import Registry
 from promproxy.snapshot import Snapshot
 from promproxy.web.answers import plain_answer
-from promproxy.web.site import PlainRequest
+from promproxy.web.request import PlainRequest
 
 T = TypeVar("T")
 InThread = Callable[[Callable[[], T]], "Deferred[T]"]

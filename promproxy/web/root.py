@@ -21,6 +21,7 @@ class Pages:
     ready: IResource
     refresh: IResource
     invalidate: IResource
+    targets: IResource
 
 
 def make_root(pages: Pages, path_prefix: str = "") -> Resource:
@@ -36,10 +37,12 @@ def make_root(pages: Pages, path_prefix: str = "") -> Resource:
     below_dash.putChild(b"ready", pages.ready)
     below_dash.putChild(b"refresh", pages.refresh)
     root.putChild(b"-", below_dash)
+    _mount(root, "/api/v1/targets", pages.targets)
     cache = _Folder()
     cache.putChild(b"invalidate", pages.invalidate)
     root.putChild(b"cache", cache)
-    _mount_below(root, path_prefix)
+    if path_prefix:
+        _mount(root, path_prefix, root)
     return root
 
 
@@ -51,13 +54,11 @@ class _Folder(Resource):
         return plain_answer(request, 404, "nothing is here")
 
 
-def _mount_below(root: Resource, path_prefix: str) -> None:
-    place = root
-    *folders, last = path_prefix.encode().split(b"/")[1:] or [b""]
-    if not last:
-        return
+def _mount(place: Resource, path: str, resource: IResource) -> None:
+    """Put a resource below another one, with folders in between as the path has them."""
+    *folders, last = path.encode().split(b"/")[1:]
     for name in folders:
         folder = _Folder()
         place.putChild(name, folder)
         place = folder
-    place.putChild(last, root)
+    place.putChild(last, resource)

@@ -1,17 +1,19 @@
 """The scrape: a path becomes a target, its answer streams through.
 
-Read `ScrapeResource._scrape` from top to bottom. Whatever goes wrong arrives in `_failed`.
+Read `ScrapeResource._answer` and what it calls from top to bottom. Whatever goes wrong arrives in
+`_failed`.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import treq
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -24,23 +26,34 @@ from promproxy.forwarding import (
     TIMEOUT_HEADER,
     CallerHeaders,
     Timeouts,
+    headers_passed_on,
     is_redirect,
     passed_back,
-    request_headers,
     says_unknown_to_router,
+    time_left_line,
 )
 from promproxy.http.outbound import Outbound
+from promproxy.http.request import render_headers
 from promproxy.http.response import Response
 from promproxy.limits import Limits
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
 from promproxy.target import Target
 from promproxy.web.answers import outcome_of, plain_answer, status_of
-from promproxy.web.site import PlainRequest
+from promproxy.web.deadlines import Deadlines
+from promproxy.web.head import Fields
+from promproxy.web.request import PlainRequest
+from promproxy.web.results import Record, Results
+
+T = TypeVar("T")
 
 log = Logger()
 
+REMEMBERED_CALLERS = 128  # as many as PromproxySite remembers fields
+
 _PREFIX = f"{SCRAPE_PATH}/".encode()
+_TIMEOUT_FIELD = TIMEOUT_HEADER.lower().encode()
+_LOOP_FIELD = LOOP_HEADER.lower().encode()
 _CONTROLS = bytes((*range(0x20), 0x7F))
 _CONTROLS_TO_SPACES = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 
@@ -49,14 +62,20 @@ _CONTROLS_TO_SPACES = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 class _Scrape:
     """One scrape under way."""
 
-    target: Target
+    record: Record
     request: PlainRequest
     began: float
     ends: float
+    status: int = 0  # the target's
     size: int = 0
     has_place: bool = False
     client_gone: bool = False
+    deadline_passed: bool = False
     is_unknown_to_router: bool = False
+
+    @property
+    def target(self) -> Target:
+        return self.record.target
 
 
 class ScrapeResource(Resource):
@@ -83,11 +102,17 @@ class ScrapeResource(Resource):
         self._body_size_limit = body_size_limit
         self._metrics = metrics
         self._clock = clock
-        self._process_id = process_id
+        self.results = Results(registry, outbound)
         self._under_way: dict[_Scrape, Deferred[None]] = {}
+        self._deadlines: Deadlines[_Scrape] = Deadlines(clock, self._deadline_passed)
         self._idle: list[Deferred[None]] = []
-        # How the last scrape of a target ended: failures are logged once per change.
-        self._last: dict[str, str] = {}
+        metrics.in_flight.set_function(lambda: len(self._under_way))
+
+        @lru_cache(REMEMBERED_CALLERS)
+        def lines_passed_on(fields: Fields) -> bytes:
+            return render_headers(headers_passed_on(_caller_headers(fields), process_id))
+
+        self._lines_passed_on = lines_passed_on
 
     def render_GET(self, request: PlainRequest) -> bytes | int:
         """Scrape the target that the path names. HEAD comes here too."""
@@ -96,37 +121,40 @@ class ScrapeResource(Resource):
         if target is None:
             return self._no_target(request)
         began = self._clock.seconds()
-        seconds = self._timeouts.deadline_in(request.getHeader(TIMEOUT_HEADER.encode()))
-        scrape = _Scrape(target, request, began, began + seconds)
-        self._metrics.in_flight.inc()
-        scraping = Deferred.fromCoroutine(self._scrape(scrape))
-        self._under_way[scrape] = scraping
-        scraping.addTimeout(seconds, self._clock)
-        request.notifyFinish().addErrback(self._client_left, scrape, scraping)
-        scraping.addCallbacks(
-            self._succeeded, self._failed, callbackArgs=(scrape,), errbackArgs=(scrape,)
-        )
+        ends = began + self._timeouts.deadline_in(request.fields.last(_TIMEOUT_FIELD))
+        scrape = _Scrape(self.results.of(target), request, began, ends)
+        scraping = Deferred.fromCoroutine(self._answer(scrape))
+        if not scraping.called:
+            self._under_way[scrape] = scraping
+            self._deadlines.add(scrape, ends)
+            request.on_lost = lambda: self._client_left(scrape)
+            scraping.addBoth(self._ended, scrape)
         scraping.addErrback(self._broken, scrape)
-        scraping.addCallback(self._ended, scrape)
         return NOT_DONE_YET
 
-    async def _scrape(self, scrape: _Scrape) -> None:
-        await self._limits.enter(scrape.target)
-        scrape.has_place = True
+    async def _answer(self, scrape: _Scrape) -> None:
+        target = scrape.target
         try:
-            await self._ask(scrape)
-        finally:
-            self._limits.leave(scrape.target)
+            try:
+                await self._limits.enter(target)
+                scrape.has_place = True
+                await self._ask(scrape)
+            finally:
+                scrape.request.on_lost = None  # else request and scrape would hold each other
+                if scrape.has_place:
+                    self._limits.leave(target)
+        except (ScrapeError, CutShort, CancelledError) as error:
+            self._failed(scrape, error)
+        else:
+            scrape.request.finish()
+            self._note(scrape, "success" if scrape.status == 200 else "target_error")
 
     async def _ask(self, scrape: _Scrape) -> None:
-        target, request = scrape.target, scrape.request
-        headers = request_headers(
-            target,
-            _caller_headers(request),
-            seconds_left=scrape.ends - self._clock.seconds(),
-            process_id=self._process_id,
-        )
-        response = await self._outbound.send(target, request.method, headers)
+        request = scrape.request
+        lines = self._lines_passed_on(request.fields)
+        lines += time_left_line(scrape.ends - self._clock.seconds())
+        response = await self._outbound.send(scrape.record.prepared, request.method, lines)
+        scrape.status = response.code
         if is_redirect(response.code):
             response.stopProducing()
             raise BadUpstream(f"it redirects{_where_to(response)}, which is not followed")
@@ -135,8 +163,7 @@ class ScrapeResource(Resource):
             raise self._too_large()
         scrape.is_unknown_to_router = says_unknown_to_router(response.raw_headers)
         request.setResponseCode(response.code, response.phrase)
-        for name, value in passed_back(response.raw_headers):
-            request.responseHeaders.addRawHeader(name, value)
+        request.passed_on = passed_back(response.raw_headers)
         await self._relay(scrape, response)
 
     async def _relay(self, scrape: _Scrape, response: Response) -> None:
@@ -152,8 +179,12 @@ class ScrapeResource(Resource):
                 request.write(data)
 
         request.registerProducer(response, True)
+        request.hold()  # what has arrived already leaves at once, with the head
         try:
-            await treq.collect(response, write)
+            collecting = treq.collect(response, write)
+            if not collecting.called:
+                request.release()
+            await collecting
         except CancelledError:
             response.stopProducing()
             raise
@@ -164,51 +195,49 @@ class ScrapeResource(Resource):
         if 0 < limit < scrape.size:  # all of it had arrived before it could be stopped
             raise self._too_large()
 
-    def _succeeded(self, _result: None, scrape: _Scrape) -> None:
-        scrape.request.finish()
-        self._note(scrape, "success" if scrape.request.code == 200 else "target_error")
+    # What may end a scrape early.
 
-    def _client_left(self, _failure: Failure, scrape: _Scrape, scraping: Deferred[None]) -> None:
+    def _deadline_passed(self, scrape: _Scrape) -> None:
+        scrape.deadline_passed = True
+        self._under_way[scrape].cancel()
+
+    def _client_left(self, scrape: _Scrape) -> None:
         scrape.client_gone = True
-        scraping.cancel()
+        self._under_way[scrape].cancel()
 
-    def _failed(self, failure: Failure, scrape: _Scrape) -> None:
+    def _failed(self, scrape: _Scrape, error: Exception) -> None:
         """Tell the caller, in the one way that is left."""
         if scrape.client_gone:
             self._count(scrape, "client_gone")
             return
-        error = self._explain(failure, scrape)
+        explained = self._explain(scrape, error)
         if scrape.request.startedWriting:
             self._cut_short(scrape)
-            self._note(scrape, "cut_short", error)
+            self._note(scrape, "cut_short", explained)
         else:
-            self._refuse(scrape, error)
-            self._note(scrape, outcome_of(error), error)
+            self._refuse(scrape, explained)
+            self._note(scrape, outcome_of(explained), explained)
 
-    def _explain(self, failure: Failure, scrape: _Scrape) -> ScrapeError:
-        """What went wrong, as the caller may know it; what is a bug of ours is raised again."""
-        if failure.check(DeferredTimeout) and not scrape.has_place:
+    def _explain(self, scrape: _Scrape, error: Exception) -> ScrapeError:
+        """What went wrong, as the caller may know it."""
+        if scrape.deadline_passed and not scrape.has_place:
             return Busy(f"no place for it came free within {self._seconds(scrape):.3g} s")
-        if failure.check(DeferredTimeout):
+        if scrape.deadline_passed:
             return DeadlinePassed(f"no complete answer within {self._seconds(scrape):.3g} s")
-        if failure.check(CancelledError):
+        if isinstance(error, CancelledError):
             return Busy("promproxy is stopping")
         if 0 < self._body_size_limit < scrape.size:
             return self._too_large()
-        if failure.check(CutShort):
-            return BadUpstream("its answer broke off")
-        failure.trap(ScrapeError)
-        assert isinstance(failure.value, ScrapeError)  # says the same to mypy
-        return failure.value
+        if isinstance(error, ScrapeError):
+            return error
+        return BadUpstream("its answer broke off")
 
     def _too_large(self) -> BadUpstream:
         return BadUpstream(f"its answer is larger than {self._body_size_limit} bytes")
 
     def _refuse(self, scrape: _Scrape, error: ScrapeError) -> None:
         target, request = scrape.target, scrape.request
-        # What the target's head may have set already goes.
-        for name in (b"Content-Type", b"Content-Encoding", b"Content-Length"):
-            request.responseHeaders.removeHeader(name)
+        request.passed_on = ()  # what the target's head may have set already goes
         text = f"{target.id}: {target.url}: {error.reason}"
         request.write(plain_answer(request, status_of(error), text))
         request.finish()
@@ -220,7 +249,7 @@ class ScrapeResource(Resource):
         # A reader that does not take what is left must not hold it for ever.
         left = max(scrape.ends - self._clock.seconds(), 1.0)
         late = self._clock.callLater(left, request.abort)
-        request.notifyFinish().addErrback(_cancel_call, late)
+        request.on_lost = lambda: late.cancel() if late.active() else None
 
     def _broken(self, failure: Failure, scrape: _Scrape) -> None:
         """A bug of ours; the caller must not take it for an answer."""
@@ -228,13 +257,16 @@ class ScrapeResource(Resource):
         self._count(scrape, "error")
         scrape.request.abort()
 
-    def _ended(self, _result: object, scrape: _Scrape) -> None:
+    # What is known of all scrapes.
+
+    def _ended(self, result: T, scrape: _Scrape) -> T:
         del self._under_way[scrape]
-        self._metrics.in_flight.dec()
+        self._deadlines.remove(scrape)
         if not self._under_way:
             idle, self._idle = self._idle, []
             for waiting in idle:
                 waiting.callback(None)
+        return result
 
     def when_idle(self) -> Deferred[None]:
         """Fires when no scrape is under way."""
@@ -266,48 +298,33 @@ class ScrapeResource(Resource):
         self._metrics.scraped(scrape.target.source, outcome, self._seconds(scrape), scrape.size)
 
     def _note(self, scrape: _Scrape, outcome: str, error: ScrapeError | None = None) -> None:
-        """Remember how a scrape ended, and tell of it where that is news."""
+        """Count a scrape, and keep how it ended for its target."""
         self._count(scrape, outcome)
-        target = scrape.target
-        before, self._last[target.id] = self._last.get(target.id), outcome
-        if len(self._last) > 2 * len(self._registry.snapshot.by_id):
-            self._forget_former_targets()
-        if scrape.is_unknown_to_router and before == "success":
-            self._registry.suspect_stale(target)
-        if error is not None and before != outcome:
-            log.warn(
-                "target {target}: {url}: {reason} ({cause})",
-                target=target.id,
-                url=target.url,
-                reason=error.reason,
-                cause=repr(error.__cause__),
-            )
-        elif error is None and before not in (None, "success", "target_error"):
-            log.info("target {target} answers again", target=target.id)
-
-    def _forget_former_targets(self) -> None:
-        by_id = self._registry.snapshot.by_id
-        self._last = {id_: outcome for id_, outcome in self._last.items() if id_ in by_id}
+        if scrape.is_unknown_to_router and scrape.record.is_up:
+            self._registry.suspect_stale(scrape.target)
+        self.results.note(
+            scrape.record,
+            outcome,
+            status=scrape.status,
+            began=scrape.began,
+            seconds=self._seconds(scrape),
+            size=scrape.size,
+            error=error,
+        )
 
 
-def _cancel_call(_failure: Failure, call: IDelayedCall) -> None:
-    if call.active():
-        call.cancel()
-
-
-def _caller_headers(request: PlainRequest) -> CallerHeaders:
+def _caller_headers(fields: Fields) -> CallerHeaders:
     return CallerHeaders(
-        accept=_joined(request, b"Accept"),
-        accept_encoding=_joined(request, b"Accept-Encoding"),
-        user_agent=_joined(request, b"User-Agent"),
-        loop=_joined(request, LOOP_HEADER.encode()),
+        accept=_clean(fields.joined(b"accept")),
+        accept_encoding=_clean(fields.joined(b"accept-encoding")),
+        user_agent=_clean(fields.joined(b"user-agent")),
+        loop=_clean(fields.joined(_LOOP_FIELD)),
     )
 
 
-def _joined(request: PlainRequest, name: bytes) -> bytes | None:
-    """A header that may be spread over several lines, fit to be sent (RFC 9110, 5.3 and 5.5)."""
-    values = request.requestHeaders.getRawHeaders(name)
-    return b", ".join(values).translate(_CONTROLS_TO_SPACES) if values else None
+def _clean(value: bytes | None) -> bytes | None:
+    """A field's value fit to be sent (RFC 9110, section 5.5)."""
+    return None if value is None else value.translate(_CONTROLS_TO_SPACES)
 
 
 def _known_length(response: Response) -> int:

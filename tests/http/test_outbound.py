@@ -10,9 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.http.origin import HttpProxy, Origin
 from promproxy.http.outbound import Outbound, Profile, router_from
+from promproxy.target import Target
 from tests.fakes import make_target
 
-HEADERS = [(b"Accept", b"*/*")]
+LINES = b"Accept: */*\r\n"
 
 
 @define
@@ -43,9 +44,12 @@ class OutboundTests(SynchronousTestCase):
             }
         )
 
+    def send(self, target: Target, method: bytes = b"GET") -> None:
+        self.outbound.send(self.outbound.prepare(target), method, LINES)
+
     def sent(self, method: bytes = b"GET", **changes: Any) -> tuple[Origin, list[str]]:
         """Where it goes, and its lines."""
-        self.outbound.send(make_target("h.example:9100", **changes), method, HEADERS)
+        self.send(make_target("h.example:9100", **changes), method)
         origin, head, _ = (self.plain.sent + self.special.sent)[-1]
         *lines, end, nothing = head.decode().split("\r\n")
         self.assertEqual((end, nothing), ("", ""))
@@ -64,12 +68,11 @@ class OutboundTests(SynchronousTestCase):
         self.assertIs(self.plain.sent[0][2], True)
 
     def test_credentials_go_to_the_targets_of_their_profile_only(self) -> None:
-        """The list of headers that is handed in stays as it is."""
+        """Neither bytes nor connections are shared."""
         _, lines = self.sent(outbound="special")
         self.assertIn("Authorization: Basic c2VjcmV0", lines)
         self.assertEqual((len(self.special.sent), len(self.plain.sent)), (1, 0))
-        self.assertEqual(HEADERS, [(b"Accept", b"*/*")])
-        self.outbound.send(make_target(), b"GET", HEADERS)
+        self.send(make_target())
         self.assertNotIn(b"Authorization", self.plain.sent[0][1])
 
     def test_router_is_connected_to_and_the_host_stays(self) -> None:
@@ -99,7 +102,7 @@ class OutboundTests(SynchronousTestCase):
         self.assertEqual(lines[0], "GET http://h.example:9100/metrics HTTP/1.1")
 
     def test_origin_of_a_target_is_made_once(self) -> None:
-        """It is looked up for every scrape."""
+        """Targets of one host share it."""
         self.assertIs(self.sent()[0], self.sent()[0])
 
     def test_close_waits_for_every_profile(self) -> None:

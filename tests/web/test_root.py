@@ -26,7 +26,16 @@ class RootTests(SynchronousTestCase):
     """Which path leads where."""
 
     def caller(self, prefix: str = "") -> Caller:
-        names = ("discovery", "scrape", "metrics", "healthy", "ready", "refresh", "invalidate")
+        names = (
+            "discovery",
+            "scrape",
+            "metrics",
+            "healthy",
+            "ready",
+            "refresh",
+            "invalidate",
+            "targets",
+        )
         leaves = {name: Named(name) for name in names}
         return Caller(make_root(Pages(landing=Named("landing", is_leaf=False), **leaves), prefix))
 
@@ -43,6 +52,7 @@ class RootTests(SynchronousTestCase):
             ("/-/ready", b"ready"),
             ("/-/refresh", b"refresh"),
             ("/cache/invalidate", b"invalidate"),
+            ("/api/v1/targets", b"targets"),
         ):
             answer = caller.get(prefix + path)
             self.assertEqual((answer.status, answer.body), (200, page), path)
@@ -62,5 +72,5 @@ class RootTests(SynchronousTestCase):
         """Also what only looks like a path of ours, and a request meant for a forward proxy."""
         caller = self.caller("/a/b")
         absolute = "http://other.example/discovery"
-        for path in ("/x", "/Discovery", "/-/", "/-/x", "/cache/x", "/a/x", absolute):
+        for path in ("/x", "/Discovery", "/-/", "/-/x", "/cache/x", "/api/v1/x", "/a/x", absolute):
             self.assertEqual(caller.get(path).status, 404, path)

@@ -72,6 +72,7 @@ class ScrapeTestCase(SynchronousTestCase):
             ready=other,
             refresh=other,
             invalidate=other,
+            targets=other,
         )
         self.root = make_root(pages)
         self.caller = self.new_caller()
@@ -226,7 +227,7 @@ class PassedTests(ScrapeTestCase):
         response.finish()
         answer = self.caller.answer()
         self.assertEqual(answer.body, b"hello")
-        self.assertEqual(answer.headers["Content-Length"], "5")
+        self.assertEqual(answer.headers["content-length"], "5")
         self.assertNotIn("Transfer-Encoding", answer.headers)
 
     def test_empty_body(self) -> None:
@@ -375,6 +376,21 @@ class RefusalTests(ErrorTestCase):
         self.assert_error(504, "no complete answer within 9.75 s", "timeout")
         self.assertTrue(connection.aborted)
 
+    def test_no_place_before_the_deadline(self) -> None:
+        """503; a place that comes free later goes to nobody who has left."""
+        self.scrapes._limits = Limits(1, 1, 5)
+        first = self.new_caller()
+        first.send("GET", PATH, X_Prometheus_Scrape_Timeout_Seconds="60")
+        self.begin()
+        self.clock.advance(9.75)
+        answer = self.caller.answer()
+        self.assertEqual(answer.status, 503)
+        self.assertTrue(answer.body.endswith(b"no place for it came free within 9.75 s\n"))
+        self.fail_with(Unreachable("x"))
+        self.assertEqual(first.answer().status, 502)
+        self.assertEqual(len(self.outbound.sent), 1)
+        self.assert_over()
+
     def test_loop(self) -> None:
         """508, and nothing is asked."""
         for loop in ("our-id", "a, our-id , b", "a,our-id"):
@@ -430,10 +446,11 @@ class RefusalTests(ErrorTestCase):
         self.assertEqual(len(self.outbound.sent), 1)
 
     def test_other_methods(self) -> None:
-        """405, or 501 for those that Twisted does not know; nothing is asked."""
+        """405; nothing is asked."""
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+            self.caller = self.new_caller()
             self.begin(method, Content_Length="0")
-            self.assertIn(self.caller.answer().status, (405, 501), method)
+            self.assertEqual(self.caller.answer().status, 405, method)
         self.assertEqual(self.outbound.sent, [])
 
     def test_bug_of_ours_resets_the_connection(self) -> None:
@@ -548,6 +565,20 @@ class CallerLeavesTests(ScrapeTestCase):
         self.assertTrue(connection.aborted)
         break_off(response)
         self.assertEqual(self.counted("client_gone"), 1)
+        self.assert_over()
+
+    def test_while_it_waits_for_a_place(self) -> None:
+        """It gives up its turn; the target is never asked."""
+        self.scrapes._limits = Limits(1, 1, 5)
+        other = self.new_caller()
+        other.send("GET", PATH)
+        self.begin()
+        self.assertEqual((len(self.outbound.sent), self.in_flight()), (1, 2))
+        self.caller.leave()
+        self.assertEqual(self.counted("client_gone"), 1)
+        self.fail_with(Unreachable("x"))
+        self.assertEqual(len(self.outbound.sent), 1)
+        self.assertEqual(other.answer().status, 502)
         self.assert_over()
 
     def test_no_timer_is_left(self) -> None:
@@ -750,6 +781,25 @@ class BookkeepingTests(ScrapeTestCase):
                 settle(self.clock)
         warned = [event["target"] for event in events if event["log_level"] is LogLevel.warn]
         self.assertEqual(warned.count(f"vms/{names[0]}"), 2)
+
+    def test_last_result_is_kept(self) -> None:
+        """Of each scrape that the caller waited for."""
+        self.assertIsNone(self.scrapes.results.last(TARGET.id))
+        self.succeed()
+        record = self.scrapes.results.last(TARGET.id)
+        assert record is not None
+        found = (record.outcome, record.status, record.began, record.size, record.error)
+        self.assertEqual(found, ("success", 200, 1000.0, 5, ""))
+        self.begin()
+        self.clock.advance(2)
+        self.fail_with(Unreachable("connection refused"))
+        self.assertIs(self.scrapes.results.last(TARGET.id), record)
+        found = (record.outcome, record.status, record.seconds, record.size, record.error)
+        self.assertEqual(found, ("unreachable", 0, 2.0, 0, "connection refused"))
+        self.caller.wire_bytes()
+        self.begin()
+        self.caller.leave()
+        self.assertEqual(record.outcome, "unreachable")
 
     def test_idle_is_waited_for(self) -> None:
         """Until the last scrape has ended."""

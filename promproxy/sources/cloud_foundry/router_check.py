@@ -24,7 +24,7 @@ class RouterCheck:
         """Raises SourceError where the router cannot be asked, or took no notice."""
         probe = evolve(target, headers=(("X-CF-PROCESS-INSTANCE", "malformed"),))
         try:
-            response = await self._outbound.send(probe, b"GET", _headers(probe))
+            response = await self._outbound.send(self._outbound.prepare(probe), b"GET", b"")
         except ScrapeError as error:
             raise SourceError(
                 f"instance_routing: process: cannot ask the router at {target.url}: {error.reason}"
@@ -37,7 +37,3 @@ class RouterCheck:
                 "would send each scrape to any instance; it takes routing-release 0.332.0, else "
                 "use instance_routing: app"
             )
-
-
-def _headers(target: Target) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in target.headers]

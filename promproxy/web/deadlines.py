@@ -1,0 +1,58 @@
+"""Deadlines of many things with one timer: a timer for each costs a tenth of a scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+T = TypeVar("T")
+
+#: Deadlines that are not further apart are met together: at most so many seconds late.
+TICK = 0.02
+
+
+@define(eq=False)
+class Deadlines(Generic[T]):
+    """Calls `on_passed` with each thing whose moment has come.
+
+    The timer stands at the earliest moment that was known when it was set. What is done before
+    its moment, as nearly every scrape is, costs an entry in a dictionary.
+    """
+
+    _clock: IReactorTime
+    _on_passed: Callable[[T], None]
+    _moments: dict[T, float] = field(factory=dict, init=False)
+    _call: IDelayedCall | None = field(default=None, init=False)
+
+    def add(self, thing: T, moment: float) -> None:
+        """This thing has time until then, in the clock's seconds."""
+        self._moments[thing] = moment
+        if self._call is None:
+            self._set(moment)
+        elif moment < self._call.getTime():
+            self._call.cancel()
+            self._set(moment)
+
+    def remove(self, thing: T) -> None:
+        """It is done; nothing happens where its moment has passed."""
+        self._moments.pop(thing, None)
+        if not self._moments and self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _set(self, moment: float) -> None:
+        self._call = self._clock.callLater(max(moment - self._clock.seconds(), 0.0), self._check)
+
+    def _check(self) -> None:
+        self._call = None
+        now = self._clock.seconds()
+        passed = [thing for thing, moment in self._moments.items() if moment <= now]
+        for thing in passed:
+            self._moments.pop(thing, None)
+        if self._moments:
+            self._set(max(min(self._moments.values()), now + TICK))
+        for thing in passed:
+            self._on_passed(thing)

@@ -1,0 +1,145 @@
+"""One request and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.python.failure import Failure
+from twisted.web.http import NO_BODY_CODES, parse_qs
+from twisted.web.http_headers import Headers
+from twisted.web.server import Request
+
+from promproxy.web.head import Fields, RequestHead
+
+
+class PlainRequest(Request):
+    """A request without a body; its answer has no content type unless one is set.
+
+    ``fields`` are its header fields; ``requestHeaders`` has the same, made when first asked for.
+    ``passed_on`` are header fields for the answer that are known to be well formed, written as
+    they are beside ``responseHeaders``. ``on_lost``, if set, is called when the caller leaves
+    before the answer is complete; clear it when done.
+    """
+
+    defaultContentType = None
+    channel: Any = None
+    fields: Fields
+    passed_on: Iterable[tuple[bytes, bytes]] = ()
+    on_lost: Callable[[], None] | None = None
+    is_held = False
+    _headers: Headers | None = None
+
+    @property
+    def requestHeaders(self) -> Headers:
+        """The header fields as Twisted has them."""
+        if self._headers is None:
+            self._headers = Headers()
+            for name, values in self.fields.by_name.items():
+                self._headers.setRawHeaders(name, list(values))
+        return self._headers
+
+    @requestHeaders.setter
+    def requestHeaders(self, headers: Headers) -> None:
+        """Twisted's own would begin with none."""
+
+    def begin(self, head: RequestHead) -> None:
+        """Find the resource, and let it answer."""
+        self.fields = head.fields
+        self.method, self.uri, self.clientproto = head.method, head.uri, head.version
+        self.path, _, query = head.uri.partition(b"?")
+        self.args = parse_qs(query, True) if query else {}
+        self.process()
+
+    def process(self) -> None:
+        """The same."""
+        self.site = self.channel.site
+        self.prepath = []
+        self.postpath = [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
+        try:
+            self.render(self.site.getResourceFor(self))
+        except BaseException:
+            self.processingFailed(Failure())
+
+    # The answer.
+
+    def hold(self) -> None:
+        """From now on only collect what is written; the end of the answer sends it too."""
+        self.is_held = True
+
+    def release(self) -> None:
+        """Send what was collected, and from now on whatever is written."""
+        self.is_held = False
+        if self.channel is not None:
+            self.channel.flush()
+
+    def write(self, data: bytes) -> None:
+        """Write some of the body, after the head where that is still to be written."""
+        channel = self.channel
+        if channel is None:
+            return
+        if not self.startedWriting:
+            self.startedWriting = 1
+            channel.write(self._head())
+        if data and not self._is_bodiless():
+            if self.chunked:
+                channel.writeSequence((b"%x\r\n" % len(data), data, b"\r\n"))
+            else:
+                channel.write(data)
+        if not self.is_held:
+            channel.flush()
+
+    def _is_bodiless(self) -> bool:
+        return self.method == b"HEAD" or self.code in NO_BODY_CODES
+
+    def _head(self) -> bytes:
+        channel = self.channel
+        if self.etag is not None:
+            self.setHeader(b"ETag", self.etag)
+        lines = [
+            b"%b %d %b\r\n" % (self.clientproto, self.code, self.code_message),
+            channel.site.standing_fields(),
+        ]
+        lines += [b"%b: %b\r\n" % field for field in self.passed_on]
+        for name, values in self.responseHeaders.getAllRawHeaders():
+            lines += [b"%b: %b\r\n" % (name, value) for value in values]
+        if self.clientproto == b"HTTP/1.1":
+            if not self._has_length() and not self._is_bodiless():
+                self.chunked = 1
+                lines.append(b"Transfer-Encoding: chunked\r\n")
+            if not channel.persistent:
+                lines.append(b"Connection: close\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def _has_length(self) -> bool:
+        return self.responseHeaders.hasHeader(b"Content-Length") or any(
+            name.lower() == b"content-length" for name, _ in self.passed_on
+        )
+
+    # The end.
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The caller left before the answer was complete."""
+        super().connectionLost(reason)
+        on_lost, self.on_lost = self.on_lost, None
+        if on_lost is not None:
+            on_lost()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is closed already, or the answer complete."""
+        return self.channel is None
+
+    def abort(self) -> None:
+        """Reset the connection; what was not sent yet is lost."""
+        if self.channel is not None:
+            self.channel.transport.abortConnection()
+
+    def break_off(self) -> None:
+        """Send what was written, then end the connection so that the body cannot look whole."""
+        if self.chunked or self._has_length():
+            self.loseConnection()
+        else:  # the end of the connection would be the end of the body
+            self.abort()

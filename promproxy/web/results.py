@@ -1,0 +1,92 @@
+"""What is kept of each target between its scrapes: how to ask it, and how its last scrape ended."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from promproxy.errors import ScrapeError
+from promproxy.http.outbound import Outbound, Prepared
+from promproxy.registry import Registry
+from promproxy.target import Target
+
+log = Logger()
+
+
+@define(eq=False)
+class Record:
+    """One target. ``outcome`` is ``""`` before its first scrape ended; see `outcome_of` and
+    `ScrapeResource` for the others. ``began`` is the clock's; ``status`` is the target's own, 0
+    where it gave none; ``error`` says why there was no whole answer.
+    """
+
+    target: Target
+    prepared: Prepared = field(repr=False)
+    outcome: str = ""
+    status: int = 0
+    began: float = 0.0
+    seconds: float = 0.0
+    size: int = 0
+    error: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the last scrape succeeded."""
+        return self.outcome == "success"
+
+
+@define(eq=False)
+class Results:
+    """The records of all targets that were scraped; those of former targets go in time."""
+
+    _registry: Registry
+    _outbound: Outbound
+    _records: dict[str, Record] = field(factory=dict, init=False)
+
+    def of(self, target: Target) -> Record:
+        """The record of a target of the snapshot."""
+        record = self._records.get(target.id)
+        if record is None:
+            self._forget_former_targets()
+            record = self._records[target.id] = Record(target, self._outbound.prepare(target))
+        elif record.target is not target:
+            # The same by its id, but delivered anew and perhaps changed.
+            record.target, record.prepared = target, self._outbound.prepare(target)
+        return record
+
+    def last(self, target_id: str) -> Record | None:
+        """The record of a target, None where it was not scraped yet."""
+        return self._records.get(target_id)
+
+    def note(
+        self,
+        record: Record,
+        outcome: str,
+        *,
+        status: int,
+        began: float,
+        seconds: float,
+        size: int,
+        error: ScrapeError | None,
+    ) -> None:
+        """A scrape ended: keep how, and log it where that is news."""
+        before = record.outcome
+        record.outcome, record.status = outcome, status
+        record.began, record.seconds, record.size = began, seconds, size
+        record.error = "" if error is None else error.reason
+        target = record.target
+        if error is not None and before != outcome:
+            log.warn(
+                "target {target}: {url}: {reason} ({cause})",
+                target=target.id,
+                url=target.url,
+                reason=error.reason,
+                cause=repr(error.__cause__),
+            )
+        elif error is None and before not in ("", "success", "target_error"):
+            log.info("target {target} answers again", target=target.id)
+
+    def _forget_former_targets(self) -> None:
+        by_id = self._registry.snapshot.by_id
+        if len(self._records) > 2 * len(by_id):
+            self._records = {i: record for i, record in self._records.items() if i in by_id}
