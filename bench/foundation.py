@@ -2,8 +2,9 @@
 
 The simulated foundation and the daemon, run by twistd, have a process each. While the foundation
 changes all the time, the daemon reads it again and again; a client asks for ``/-/healthy`` every
-5 ms, and its longest wait is the longest stall of the reactor. Prints a table in Markdown, and
-exits with status 1 where a limit is passed.
+5 ms, and its longest wait, without the time for which the daemon waited for a processor, is the
+longest stall of the reactor. Prints a table in Markdown, and exits with status 1 where a limit is
+passed.
 """
 
 from __future__ import annotations
@@ -51,10 +52,15 @@ class Row:
 
 @define(eq=False)
 class Pinger:
-    """Asks for ``/-/healthy`` over one kept connection; ``waits`` are the seconds it took."""
+    """Asks a daemon for ``/-/healthy`` over one kept connection, all the time.
 
-    _port: int
+    ``waits`` are the seconds that each answer took, ``stalls`` those of them that the daemon did
+    not spend waiting for a processor.
+    """
+
+    _daemon: Peer
     waits: list[float] = field(factory=list, init=False)
+    stalls: list[float] = field(factory=list, init=False)
     _end: threading.Event = field(factory=threading.Event, init=False)
     _thread: threading.Thread = field(init=False)
 
@@ -68,13 +74,20 @@ class Pinger:
         self._thread.join()
 
     def _run(self) -> None:
-        connection = HTTPConnection(HOST, self._port, timeout=30)
+        connection = HTTPConnection(HOST, self._daemon.port, timeout=30)
         while not self._end.wait(PAUSE_SECONDS):
-            began = time.perf_counter()
+            before, began = self._queued(), time.perf_counter()
             connection.request("GET", "/-/healthy")
             connection.getresponse().read()
-            self.waits.append(time.perf_counter() - began)
+            wait = time.perf_counter() - began
+            self.waits.append(wait)
+            self.stalls.append(wait - (self._queued() - before))
         connection.close()
+
+    def _queued(self) -> float:
+        """For how many seconds the daemon has been ready to run without a processor."""
+        pid = self._daemon.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def peak_mb(peer: Peer) -> float:
@@ -120,12 +133,12 @@ def measure_everything(folder: Path, simulated: Foundation, refreshes: int) -> I
     interval = f"{SECONDS_BETWEEN_REFRESHES}s"
     daemon = start_daemon(folder, simulated.source(interval=interval))
     try:
-        with Pinger(daemon.port) as quiet:
+        with Pinger(daemon) as quiet:
             time.sleep(SECONDS_BETWEEN_REFRESHES * 0.6)
         requests, done = api_requests(simulated), metric(daemon, SUCCESSES)
         spent, slowest = metric(daemon, SECONDS), 0.0
         steady = 0.0
-        with Pinger(daemon.port) as pinger:
+        with Pinger(daemon) as pinger:
             while done < refreshes + 1:
                 steady = max(steady, resident_mb(daemon))
                 number = done + 1
@@ -141,10 +154,11 @@ def measure_everything(folder: Path, simulated: Foundation, refreshes: int) -> I
         yield Row("API requests per refresh", per_refresh, "", 4)
         yield Row("slowest refresh", slowest, "s", 3)
         yield Row("mean refresh", spent / done, "s")
-        yield Row("longest stall of the reactor", max(pinger.waits) * 1000, "ms", 50)
-        ordered = sorted(pinger.waits)
+        yield Row("longest stall of the reactor", max(pinger.stalls) * 1000, "ms", 50)
+        ordered = sorted(pinger.stalls)
         yield Row("longest but one in 1000", ordered[-1 - len(ordered) // 1000] * 1000, "ms")
-        yield Row("longest without a refresh", max(quiet.waits) * 1000, "ms")
+        yield Row("longest wait", max(pinger.waits) * 1000, "ms")
+        yield Row("longest wait without a refresh", max(quiet.waits) * 1000, "ms")
         yield Row("peak RSS", peak_mb(daemon), "MB", 250)
         yield Row("largest RSS between refreshes", steady, "MB", 150)
     finally:

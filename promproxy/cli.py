@@ -63,15 +63,21 @@ def _parser() -> argparse.ArgumentParser:
     simulate.set_defaults(run=_simulate)
 
     demo = commands.add_parser("demo", help="run promproxy on a simulated foundation")
-    demo.add_argument("--port", type=int, default=8080)
+    demo.add_argument("--port", type=_port, default=8080, metavar="N")
     demo.set_defaults(run=_demo)
     return parser
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    number = _count(text)
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
     return number
 
 

@@ -73,7 +73,13 @@ class UsageTests(CommandTestCase):
 
     def test_mistakes_show_the_usage(self) -> None:
         """No command, an unknown one, a missing argument."""
-        for arguments in ((), ("chekc", "x"), ("check",)):
+        for arguments in (
+            (),
+            ("chekc", "x"),
+            ("check",),
+            ("demo", "--port", "99999"),
+            ("simulate", "--apps", "-1"),
+        ):
             status, _, err = self.run_command(*arguments)
             self.assertEqual(status, 2)
             self.assertIn("usage: promproxy", err)

@@ -221,5 +221,8 @@ class _Body:
 
 async def _read_body(producer: Any) -> bytes:
     body = _Body()
-    await producer.startProducing(body)
+    # Of our own: a producer's Deferred need not fire once it was stopped, and treq's does not.
+    done: Deferred[None] = Deferred(lambda _: producer.stopProducing())
+    producer.startProducing(body).chainDeferred(done)
+    await done
     return body.value()

@@ -232,6 +232,15 @@ class CancelTests(AgentCase):
         self.failureResultOf(answer, CancelledError)
         assert self.connector.cancelled == 1
 
+    def test_while_the_body_is_read(self) -> None:
+        """It ends at once, though Twisted's producer never tells that it was stopped."""
+        cooperator = Cooperator(scheduler=lambda work: self.clock.callLater(0, work))
+        producer = FileBodyProducer(BytesIO(b"x"), cooperator=cooperator)
+        asked = self.agent.request(b"POST", b"http://upstream/", None, producer)
+        asked.cancel()
+        self.failureResultOf(asked, CancelledError)
+        assert self.connector.made == []
+
     def test_while_waiting_for_the_answer(self) -> None:
         """The connection is aborted, fresh or kept; nothing is tried again."""
         for kept in (False, True):

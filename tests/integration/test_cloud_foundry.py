@@ -289,7 +289,7 @@ class RefreshTests(CloudFoundryTestCase):
         simulated.operate("scale", app_guid=app, instances=9)
         self.assertNotIn(f"{app}/8", self.labels(daemon))
         self.assertEqual(post(daemon, "/-/refresh?source=cf"), 202)
-        eventually(lambda: self.assertIn(f"{app}/8", self.labels(daemon)), seconds=5)
+        eventually(lambda: self.assertIn(f"{app}/8", self.labels(daemon)), seconds=10)
 
     def test_a_hundred_crashed_instances_cause_one(self) -> None:
         """The first failure behind a success asks for it; all further scrapes fail in vain."""
