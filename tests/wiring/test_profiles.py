@@ -1,0 +1,149 @@
+"""Tests of promproxy.wiring.profiles: what the configuration says is what a server sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.ssl import Certificate, PrivateCertificate
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig
+from promproxy.errors import ConfigError, ScrapeError, Unreachable
+from promproxy.http.fetch import Answer, Fetcher
+from promproxy.secret import Secret
+from promproxy.web.site import PromproxySite
+from promproxy.wiring.profiles import authorization_header, make_outbound, make_profile
+from tests.integration.certificates import Authority
+
+
+class Page(Resource):
+    """Answers with the request's target."""
+
+    isLeaf = True
+
+    def render_GET(self, request: Request) -> bytes:
+        return b"served " + request.uri
+
+
+class HeaderTests(SynchronousTestCase):
+    """The Authorization header."""
+
+    def test_each_kind(self) -> None:
+        """RFC 7617 and RFC 6750."""
+        basic = BasicAuth(username="u", password=Secret("p"))
+        bearer = Authorization(credentials=Secret("t0ken"))
+        self.assertEqual(authorization_header(HttpClient(basic_auth=basic)), b"Basic dTpw")
+        self.assertEqual(authorization_header(HttpClient(authorization=bearer)), b"Bearer t0ken")
+        self.assertIsNone(authorization_header(HttpClient()))
+
+
+class MistakeTests(SynchronousTestCase):
+    """Files and URLs that cannot be used."""
+
+    def mistake(self, **settings: Any) -> str:
+        error = self.assertRaises(
+            ConfigError, make_outbound, reactor, {"x": HttpClient(**settings)}
+        )
+        return str(error)
+
+    def test_files_are_named(self) -> None:
+        """Missing ones, empty ones, broken ones."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        good = folder / "good.pem"
+        good.write_bytes(Authority().issue("a"))
+        for content, why in (
+            (None, "cannot read"),
+            (b"", "holds no certificate"),
+            (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "broken certificate"),
+        ):
+            file = folder / "odd.pem"
+            if content is not None:
+                file.write_bytes(content)
+            message = self.mistake(tls_config=TlsConfig(ca_file=file))
+            self.assertIn(str(file), message)
+            self.assertIn(why, message)
+        tls = TlsConfig(cert_file=good, key_file=folder / "odd.pem")
+        self.assertIn("no key in PEM", self.mistake(tls_config=tls))
+
+    def test_proxy_over_tls(self) -> None:
+        """Is not there yet, which is said at the start."""
+        self.assertIn("only http:// proxies", self.mistake(proxy_url="https://proxy:1"))
+
+
+class ConnectionTests(TestCase):
+    """Real sockets on loopback."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.authority = Authority()
+        self.ca_file = self.write("ca.pem", self.authority.pem)
+        pem = self.authority.issue("127.0.0.1")
+        callers = Certificate.loadPEM(self.authority.pem)  # who signs the callers' certificates
+        options = PrivateCertificate.loadPEM(pem).options(callers)
+        site = PromproxySite(Page(), reactor)
+        self.tls = reactor.listenSSL(0, site, options, interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.plain = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]
+        for port in (self.tls, self.plain):
+            self.addCleanup(port.stopListening)
+
+    def write(self, name: str, content: bytes) -> Path:
+        (self.folder / name).write_bytes(content)
+        return self.folder / name
+
+    async def fetch(self, url: str, **settings: Any) -> Answer:
+        profile = make_profile(reactor, HttpClient(**settings))
+        self.addCleanup(profile.agent.close)
+        fetcher = Fetcher(agent=profile.agent, clock=reactor, timeout=10, max_size=10_000)  # type: ignore[arg-type]
+        return await fetcher.fetch("GET", url, {})
+
+    def test_client_certificate(self) -> Deferred[None]:
+        """The server takes us with it, and not without."""
+        url = f"https://127.0.0.1:{self.tls.getHost().port}/x"
+
+        async def case() -> None:
+            pem = self.write("own.pem", self.authority.issue("client"))
+            tls = TlsConfig(ca_file=self.ca_file, cert_file=pem, key_file=pem)
+            answer = await self.fetch(url, tls_config=tls)
+            self.assertEqual((answer.status, answer.body), (200, b"served /x"))
+            without = Deferred.fromCoroutine(
+                self.fetch(url, tls_config=TlsConfig(ca_file=self.ca_file))
+            )
+            # With TLS 1.3 the server's refusal comes after our side of the handshake.
+            await self.assertFailure(without, ScrapeError)
+
+        return Deferred.fromCoroutine(case())
+
+    def test_authority_of_another(self) -> Deferred[None]:
+        """Is not accepted; with insecure_skip_verify anyone is."""
+        url = f"https://127.0.0.1:{self.tls.getHost().port}/x"
+        pem = self.write("own.pem", self.authority.issue("client"))
+        other = self.write("other.pem", Authority().pem)
+
+        async def case() -> None:
+            tls = TlsConfig(ca_file=other, cert_file=pem, key_file=pem)
+            refused = Deferred.fromCoroutine(self.fetch(url, tls_config=tls))
+            error = await self.assertFailure(refused, Unreachable)
+            self.assertEqual(error.reason, "TLS certificate not accepted")
+            tls = TlsConfig(insecure_skip_verify=True, cert_file=pem, key_file=pem)
+            self.assertEqual((await self.fetch(url, tls_config=tls)).status, 200)
+
+        return Deferred.fromCoroutine(case())
+
+    def test_proxy(self) -> Deferred[None]:
+        """It is asked for the whole URL, of a host that only it need know."""
+        proxy = f"http://127.0.0.1:{self.plain.getHost().port}"
+
+        async def case() -> None:
+            answer = await self.fetch("http://only-there.invalid/x?y", proxy_url=proxy)
+            self.assertEqual(answer.body, b"served http://only-there.invalid/x?y")
+
+        return Deferred.fromCoroutine(case())
