@@ -59,9 +59,11 @@ def headers_passed_on(caller: CallerHeaders, process_id: bytes) -> list[tuple[by
 
     Raises LoopDetected where the request has been through this process before.
     """
-    passed = [] if caller.loop is None else [caller.loop]
-    if any(process_id in value.replace(b",", b" ").split() for value in passed):
-        raise LoopDetected("the request came from this promproxy: a loop")
+    loop = process_id
+    if caller.loop is not None:
+        if process_id in caller.loop.replace(b",", b" ").split():
+            raise LoopDetected("the request came from this promproxy: a loop")
+        loop = caller.loop + b", " + process_id
     headers = [
         (name, value)
         for name, value in (
@@ -71,7 +73,7 @@ def headers_passed_on(caller: CallerHeaders, process_id: bytes) -> list[tuple[by
         )
         if value is not None
     ]
-    headers.append((LOOP_HEADER.encode(), b", ".join([*passed, process_id])))
+    headers.append((LOOP_HEADER.encode(), loop))
     return headers
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
@@ -102,23 +102,13 @@ class Daemon(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await DeferredList([_stop_listening(port) for port in self._ports])
+        await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
         await self.registry.stop()
         idle = self._scrapes.when_idle()
         idle.addTimeout(STOP_SECONDS, self._reactor, onTimeoutCancel=lambda *_: None)
         await idle
         self._scrapes.cancel_all()
         await self._outbound.close()
-
-
-def _stop_listening(port: IListeningPort) -> Deferred[None]:
-    stopped: Deferred[None] = Deferred.fromCoroutine(_awaited(port.stopListening()))
-    return stopped
-
-
-async def _awaited(result: Any) -> None:
-    if isinstance(result, Deferred):
-        await result
 
 
 def raise_file_limit() -> None:

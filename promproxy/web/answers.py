@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.web.server import Request
 
 from promproxy.errors import (
@@ -12,6 +14,8 @@ from promproxy.errors import (
     ScrapeError,
     Unreachable,
 )
+
+RETRY_AFTER_SECONDS = 5
 
 # Each error's status, and its name in `promproxy_scrapes_total`.
 _MEANING: dict[type[ScrapeError], tuple[int, str]] = {
@@ -36,6 +40,13 @@ def status_of(error: ScrapeError) -> int:
 def outcome_of(error: ScrapeError) -> str:
     """What the metrics call an error."""
     return _meaning(error)[1]
+
+
+def not_ready_answer(request: Request, missing: Sequence[str]) -> bytes:
+    """503, naming the sources that are waited for."""
+    request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
+    text = f"not ready: waiting for the first targets of {', '.join(missing)}"
+    return plain_answer(request, 503, text)
 
 
 def plain_answer(

@@ -18,14 +18,13 @@ from twisted.web.static import NoRangeStaticProducer
 from promproxy.discovery import Document, document_for, valid_address
 from promproxy.registry import Registry
 from promproxy.snapshot import Snapshot
-from promproxy.web.answers import plain_answer
+from promproxy.web.answers import not_ready_answer, plain_answer
 from promproxy.web.request import PlainRequest
 
 T = TypeVar("T")
 InThread = Callable[[Callable[[], T]], "Deferred[T]"]
 
 MOST_ADDRESSES = 8
-RETRY_AFTER_SECONDS = 5
 
 log = Logger()
 
@@ -111,9 +110,7 @@ class DiscoveryResource(Resource):
             return plain_answer(request, 404, f"no such source; there are: {known}")
         missing = self._registry.missing(name)
         if missing:
-            request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
-            text = f"not ready: waiting for the first targets of {', '.join(missing)}"
-            return plain_answer(request, 503, text)
+            return not_ready_answer(request, missing)
         address = self._address or valid_address(request.getHeader(b"Host") or b"")
         if address is None:
             return plain_answer(

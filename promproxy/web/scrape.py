@@ -39,7 +39,7 @@ from promproxy.limits import Limits
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
 from promproxy.target import Target
-from promproxy.web.answers import outcome_of, plain_answer, status_of
+from promproxy.web.answers import not_ready_answer, outcome_of, plain_answer, status_of
 from promproxy.web.deadlines import Deadlines
 from promproxy.web.head import Fields
 from promproxy.web.request import PlainRequest
@@ -286,9 +286,7 @@ class ScrapeResource(Resource):
         missing = self._registry.missing()
         self._metrics.scraped("", "not_ready" if missing else "unknown_target", 0.0, 0)
         if missing:
-            request.setHeader(b"Retry-After", b"5")
-            text = f"not ready: waiting for the first targets of {', '.join(missing)}"
-            return plain_answer(request, 503, text)
+            return not_ready_answer(request, missing)
         return plain_answer(request, 404, "no such target; /discovery lists them all")
 
     def _seconds(self, scrape: _Scrape) -> float:

@@ -25,7 +25,7 @@ from promproxy.sources.cloud_foundry.uaa import Credentials
 from promproxy.sources.files import FilesSource
 from promproxy.sources.http_sd import HttpSdSource
 from promproxy.target_groups import GroupRules
-from promproxy.wiring.profiles import authorization_header, make_profile
+from promproxy.wiring.profiles import make_profile
 
 
 @frozen(kw_only=True)
@@ -100,7 +100,7 @@ class SourceMaker:
             clock=self.reactor,
             timeout=timeout,
             max_size=max_size,
-            authorization=authorization_header(http),
+            authorization=profile.authorization,
         )
 
 
