@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from promproxy.registry import Registry
-from promproxy.web.answers import plain_answer
+from promproxy.web.answers import no_source_answer, plain_answer, source_asked_for
 
 
 class _AdminResource(Resource):
@@ -26,8 +26,7 @@ class _AdminResource(Resource):
         if not self._is_open and not is_local(request):
             return plain_answer(request, 403, "only for callers on this host (see open_admin)")
         if source is not None and source not in self._registry.states:
-            known = ", ".join(self._registry.states) or "none"
-            return plain_answer(request, 404, f"no such source; there are: {known}")
+            return no_source_answer(request, self._registry.states)
         return None
 
 
@@ -36,8 +35,7 @@ class RefreshResource(_AdminResource):
 
     def render_POST(self, request: Request) -> bytes:
         """202: the refresh begins now; it is done when `/metrics` and `/` say so."""
-        source = request.args.get(b"source", [None])[-1]
-        name = None if source is None else source.decode("utf-8", "replace")
+        name = source_asked_for(request)
         refused = self._refuse(request, name)
         if refused is not None:
             return refused

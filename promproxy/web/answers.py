@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from twisted.web.server import Request
 
@@ -40,6 +40,17 @@ def status_of(error: ScrapeError) -> int:
 def outcome_of(error: ScrapeError) -> str:
     """What the metrics call an error."""
     return _meaning(error)[1]
+
+
+def source_asked_for(request: Request) -> str | None:
+    """The source that ``?source=NAME`` names, None where all are meant."""
+    name = request.args.get(b"source", [None])[-1]
+    return None if name is None else name.decode("utf-8", "replace")
+
+
+def no_source_answer(request: Request, known: Iterable[str]) -> bytes:
+    """404, naming the sources that there are."""
+    return plain_answer(request, 404, f"no such source; there are: {', '.join(known) or 'none'}")
 
 
 def not_ready_answer(request: Request, missing: Sequence[str]) -> bytes:

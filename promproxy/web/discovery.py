@@ -18,7 +18,12 @@ from twisted.web.static import NoRangeStaticProducer
 from promproxy.discovery import Document, document_for, valid_address
 from promproxy.registry import Registry
 from promproxy.snapshot import Snapshot
-from promproxy.web.answers import not_ready_answer, plain_answer
+from promproxy.web.answers import (
+    no_source_answer,
+    not_ready_answer,
+    plain_answer,
+    source_asked_for,
+)
 from promproxy.web.request import PlainRequest
 
 T = TypeVar("T")
@@ -103,11 +108,9 @@ class DiscoveryResource(Resource):
 
     def render_GET(self, request: PlainRequest) -> bytes | int:
         """The document, or why it cannot be had yet."""
-        source = request.args.get(b"source", [None])[-1]
-        name = None if source is None else source.decode("utf-8", "replace")
+        name = source_asked_for(request)
         if name is not None and name not in self._registry.states:
-            known = ", ".join(self._registry.states) or "none"
-            return plain_answer(request, 404, f"no such source; there are: {known}")
+            return no_source_answer(request, self._registry.states)
         missing = self._registry.missing(name)
         if missing:
             return not_ready_answer(request, missing)
