@@ -8,6 +8,10 @@ import subprocess
 from tests.integration.case import PeersTestCase
 from tests.integration.peers import HOST, Peer, eventually, need
 
+# What the exporter tells of its own memory and connections depends on who asks, and how: a kept
+# connection has other buffers than a new one.
+ABOUT_THE_PROCESS = (b"go_", b"process_", b"promhttp_")
+
 
 def names(exposition: bytes) -> list[bytes]:
     """Its lines without the values of the samples."""
@@ -37,7 +41,11 @@ class ExpositionTests(PeersTestCase):
             self.assertEqual(names(proxied), names(direct))
             self.assertEqual(names(later), names(direct))
             lines = zip(*(body.splitlines() for body in (direct, proxied, later)), strict=True)
-            stayed = [(line, through) for line, through, after in lines if line == after]
+            stayed = [
+                (line, through)
+                for line, through, after in lines
+                if line == after and not line.startswith(ABOUT_THE_PROCESS)
+            ]
             self.assertGreater(len(stayed), 100)
             self.assertEqual([through for _, through in stayed], [line for line, _ in stayed])
 
