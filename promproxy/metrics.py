@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter as CountOf
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from attrs import define, field
 from prometheus_client import (
@@ -16,7 +17,7 @@ from prometheus_client import (
     ProcessCollector,
     Summary,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from twisted import __version__ as twisted_version
 
@@ -113,6 +114,10 @@ class Metrics:
         self._refreshes.labels(source, "success" if succeeded else "failure").inc()
         self._refresh_durations.labels(source).observe(seconds)
 
+    def watch_connections(self, connections: Connections) -> None:
+        """Report the connections that callers have."""
+        self.registry.register(_ConnectionsCollector(connections))
+
     def watch(
         self, snapshot: Callable[[], Snapshot], states: Callable[[], Mapping[str, SourceState]]
     ) -> None:
@@ -166,6 +171,32 @@ class _RegistryCollector(Collector):
         same_instance = _gauge("duplicate_instances", "Instance labels that several targets have.")
         same_instance.add_metric([], len(snapshot.duplicate_instances()))
         return [targets, dropped, left_out, success, healthy, same_id, same_instance]
+
+
+class Connections(Protocol):
+    """The connections of callers, as far as they are counted."""
+
+    @property
+    def closed_early(self) -> int:
+        """How many were closed to make room."""
+
+    def __len__(self) -> int: ...
+
+
+@define(eq=False)
+class _ConnectionsCollector(Collector):
+    _connections: Connections
+
+    def collect(self) -> Iterable[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        opened = _gauge("connections", "Connections that callers have open.")
+        opened.add_metric([], len(self._connections))
+        closed = CounterMetricFamily(
+            "promproxy_connections_closed_early",
+            "Connections of callers closed before their time to make room for others.",
+        )
+        closed.add_metric([], self._connections.closed_early)
+        return [opened, closed]
 
 
 def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:

@@ -39,7 +39,7 @@ from promproxy.web.landing import LandingResource
 from promproxy.web.metrics import MetricsResource
 from promproxy.web.root import Pages, make_root
 from promproxy.web.scrape import ScrapeResource
-from promproxy.web.site import PromproxySite
+from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
 from promproxy.wiring.profiles import make_outbound
 from promproxy.wiring.sources import SourceMaker
 
@@ -117,6 +117,11 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def default_max_connections() -> int:
+    """Half of the files that may be open; the other half is for connections to targets."""
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2, MAX_CONNECTIONS)
+
+
 def make_daemon(config: schema.Config, reactor: Any) -> Daemon:
     """The service for a configuration; nothing is listened on or asked yet. Raises ConfigError."""
 
@@ -173,7 +178,12 @@ def make_daemon(config: schema.Config, reactor: Any) -> Daemon:
         invalidate=InvalidateResource(registry, is_open=config.open_admin),
         targets=TargetsResource(registry, scrapes.results),
     )
-    site = PromproxySite(make_root(pages, config.discovery.path_prefix), reactor)
+    site = PromproxySite(
+        make_root(pages, config.discovery.path_prefix),
+        reactor,
+        max_connections=config.max_connections or default_max_connections(),
+    )
+    metrics.watch_connections(site.connections)
     endpoints = [(text, _endpoint(reactor, text)) for text in config.listen]
     return Daemon(reactor, endpoints, site, registry, scrapes, outbound)
 

@@ -14,6 +14,7 @@ from promproxy import __version__
 from promproxy.errors import SourceError
 from promproxy.metrics import Metrics
 from promproxy.target import Delivery, Dropped, LeftOut
+from promproxy.web.connections import Connections
 from tests.fakes import ScriptedSource, delivery_of, make_registry, make_target, settle
 
 
@@ -25,6 +26,15 @@ class MetricsTestCase(SynchronousTestCase):
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"promproxy_{name}", labels)
+
+
+class ConnectionsTests(MetricsTestCase):
+    def test_connections_of_callers(self) -> None:
+        """How many there are, and how many had to go."""
+        connections = Connections(2)
+        self.metrics.watch_connections(connections)
+        self.assertEqual(self.value("connections"), 0)
+        self.assertEqual(self.value("connections_closed_early_total"), 0)
 
 
 class CountingTests(MetricsTestCase):

@@ -16,6 +16,7 @@ from promproxy.config.place import Place
 from promproxy.config.read import (
     boolean,
     duration,
+    integer,
     list_of,
     mapping_of,
     matching,
@@ -168,6 +169,12 @@ class Config:
     scrape: Scrape = setting(section(Scrape), default=Scrape(), doc="deadlines and limits")
     outbound: Mapping[str, HttpClient] = setting(
         mapping_of(section(HttpClient)), default={}, doc="named profiles"
+    )
+    max_connections: int = setting(
+        integer,
+        default=0,
+        doc="connections that callers may have at a time; 0: half of the files that may be open, "
+        "at most 16384",
     )
     open_admin: bool = setting(
         boolean, default=False, doc="callers from other hosts may refresh and reload too"

@@ -1,9 +1,9 @@
 """The three ways a body is framed. Pure.
 
 Each takes the bytes of the connection piece by piece and gives back the body bytes in them.
-``done`` is set with the last byte, ``surplus`` when more came than belongs to the body, and
-``broken`` holds a short phrase once the framing makes no sense. The decisions do not depend on
-how the bytes were cut into pieces.
+``done`` is set with the last byte, ``surplus`` holds what came after it, and ``broken`` a short
+phrase once the framing makes no sense. The decisions do not depend on how the bytes were cut into
+pieces.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CountedBody:
     def __init__(self, length: int) -> None:
         self._left = length
         self.done = length == 0
-        self.surplus = False
+        self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; what of them belongs to the body."""
@@ -41,7 +41,7 @@ class CountedBody:
         self.done = True
         if size == left:
             return data
-        self.surplus = True
+        self.surplus += data[left:]
         return data[:left]
 
 
@@ -50,7 +50,7 @@ class UnboundBody:
 
     __slots__ = ()
     done = False
-    surplus = False
+    surplus = b""
     broken = ""
 
     def feed(self, data: bytes) -> bytes:
@@ -69,13 +69,13 @@ class ChunkedBody:
         self._ending = False  # the CRLF after a chunk's data is still to come
         self._trailers_left = 0  # above zero: the last chunk is through
         self.done = False
-        self.surplus = False
+        self.surplus = b""
         self.broken = ""
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; what of them belongs to the body, without its framing."""
         if self.done:
-            self.surplus = self.surplus or bool(data)
+            self.surplus += data
             return b""
         if self.broken:
             return b""
@@ -86,7 +86,7 @@ class ChunkedBody:
         position, size = 0, len(data)
         while position < size and not self.broken:
             if self.done:
-                self.surplus = True
+                self.surplus = data[position:]
                 break
             if self._data_left:
                 piece = data[position : position + self._data_left]

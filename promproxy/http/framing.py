@@ -43,7 +43,7 @@ class ResponseReader:
     @property
     def surplus(self) -> bool:
         """Did more arrive than this answer?"""
-        return self._body is not None and self._body.surplus
+        return self._body is not None and self._body.surplus != b""
 
     @property
     def reusable(self) -> bool:

@@ -30,6 +30,7 @@ T = TypeVar("T")
 InThread = Callable[[Callable[[], T]], "Deferred[T]"]
 
 MOST_ADDRESSES = 8
+ANSWER_SECONDS = 60.0  # whoever reads a document more slowly is no Prometheus
 
 log = Logger()
 
@@ -143,6 +144,8 @@ class DiscoveryResource(Resource):
         if request.method == b"HEAD":
             request.finish()
             return
+        late = request.channel.callLater(ANSWER_SECONDS, request.abort)
+        request.notifyFinish().addBoth(lambda _: late.active() and late.cancel())
         NoRangeStaticProducer(request, BytesIO(body)).start()
 
     def _broken(self, failure: Failure, request: PlainRequest) -> None:

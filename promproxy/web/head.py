@@ -7,13 +7,15 @@ second Host and, before 24.7, white space in many places.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
 from promproxy.errors import PromproxyError
+from promproxy.http.head import CHUNKED
 
 MAX_HEAD = 16384  # bytes, as Twisted has it
+_MAX_LENGTH_DIGITS = 18
 
 #: No resource takes another one.
 METHODS = (b"GET", b"HEAD", b"POST")
@@ -34,9 +36,13 @@ class RequestRefused(PromproxyError):
 
 @frozen(eq=False)
 class Fields:
-    """The header fields of a request, by their names in lower case."""
+    """The header fields of a request, by their names in lower case.
+
+    ``body_length`` is the number of bytes that follow them, or :data:`CHUNKED`.
+    """
 
     by_name: Mapping[bytes, tuple[bytes, ...]]
+    body_length: int = 0
 
     def joined(self, name: bytes) -> bytes | None:
         """A field that may be spread over several lines, as one list (RFC 9110, section 5.3)."""
@@ -51,7 +57,7 @@ class Fields:
 
 @frozen(eq=False)
 class RequestHead:
-    """A request without a body. ``stays_open`` says that another one may follow."""
+    """A request up to its body. ``stays_open`` says that another one may follow."""
 
     method: bytes
     uri: bytes
@@ -73,18 +79,26 @@ def read_fields(lines: bytes) -> Fields:
         name, _, value = line.partition(b":")
         name = name.lower()
         by_name[name] = (*by_name.get(name, ()), value.strip(b" \t"))
-    _check_body(by_name)
-    return Fields(by_name)
+    return Fields(by_name, _body_length(by_name))
 
 
-def _check_body(by_name: Mapping[bytes, tuple[bytes, ...]]) -> None:
-    """No resource wants a body, so none is read."""
+def _body_length(by_name: Mapping[bytes, tuple[bytes, ...]]) -> int:
+    """How many bytes follow the head (RFC 9112, section 6): one clear word, or none."""
     lengths = by_name.get(b"content-length", ())
-    is_coded = b"transfer-encoding" in by_name
-    if len(lengths) + is_coded > 1 or not all(length.isdigit() for length in lengths):
+    codings = by_name.get(b"transfer-encoding", ())
+    if len(lengths) + len(codings) > 1:
         raise RequestRefused(400, "the length of the body is not clear")
-    if is_coded or any(length.strip(b"0") for length in lengths):
+    if codings:
+        if codings[0].lower() != b"chunked":
+            raise RequestRefused(413, "no body in this transfer coding is wanted")
+        return CHUNKED
+    if not lengths:
+        return 0
+    if not lengths[0].isdigit():
+        raise RequestRefused(400, "the length of the body is not clear")
+    if len(lengths[0]) > _MAX_LENGTH_DIGITS:
         raise RequestRefused(413, "no body is wanted")
+    return int(lengths[0])
 
 
 def split_head(head: bytes) -> tuple[bytes, bytes]:
@@ -93,16 +107,26 @@ def split_head(head: bytes) -> tuple[bytes, bytes]:
     return first, rest + b"\r\n" if rest else b""
 
 
-def judge(request_line: bytes, fields: Fields) -> RequestHead:
-    """What is asked. Raises RequestRefused."""
+def judge(
+    request_line: bytes, fields: Fields, takes_body: Callable[[bytes], bool] = lambda path: False
+) -> RequestHead:
+    """What is asked. Raises RequestRefused.
+
+    ``takes_body`` says of which paths a body is read; nowhere else does a request have one.
+    """
     match = _REQUEST_LINE.fullmatch(request_line)
     if match is None:
         raise RequestRefused(400, "malformed request head")
     method, uri, version = match.groups()
     if method not in METHODS:
         raise RequestRefused(405, "this method is not for any page here")
-    hosts = len(fields.by_name.get(b"host", ()))
     is_modern = version == b"HTTP/1.1"
+    if fields.body_length:
+        if fields.body_length == CHUNKED and not is_modern:
+            raise RequestRefused(400, "the length of the body is not clear")
+        if method != b"POST" or not takes_body(uri.partition(b"?")[0]):
+            raise RequestRefused(413, "no body is wanted")
+    hosts = len(fields.by_name.get(b"host", ()))
     if hosts > 1 or (is_modern and not hosts):
         raise RequestRefused(400, "there must be one Host")
     return RequestHead(method, uri, version, fields, is_modern and not _closes(fields))

@@ -11,21 +11,23 @@ from twisted.web.http import NO_BODY_CODES, parse_qs
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
+from promproxy.web.body import RequestBody
 from promproxy.web.head import Fields, RequestHead
 
 
 class PlainRequest(Request):
-    """A request without a body; its answer has no content type unless one is set.
+    """A request whose body is read only if asked for; its answer has no content type of its own.
 
-    ``fields`` are its header fields; ``requestHeaders`` has the same, made when first asked for.
-    ``passed_on`` are header fields for the answer that are known to be well formed, written as
-    they are beside ``responseHeaders``. ``on_lost``, if set, is called when the caller leaves
-    before the answer is complete; clear it when done.
+    ``body`` is None where none was announced. ``fields`` are its header fields; ``requestHeaders``
+    has the same, made when first asked for. ``passed_on`` are header fields for the answer that are
+    known to be well formed, written as they are beside ``responseHeaders``. ``on_lost``, if set, is
+    called when the caller leaves before the answer is complete; clear it when done.
     """
 
     defaultContentType = None
     channel: Any = None
     fields: Fields
+    body: RequestBody | None = None
     passed_on: Iterable[tuple[bytes, bytes]] = ()
     on_lost: Callable[[], None] | None = None
     is_held = False
@@ -62,6 +64,10 @@ class PlainRequest(Request):
         except BaseException:
             self.processingFailed(Failure())
 
+    def expects_to_be_asked(self) -> bool:
+        """Whether the body comes only once we say that it may (RFC 9110, section 10.1.1)."""
+        return (self.fields.joined(b"expect") or b"").lower() == b"100-continue"
+
     # The answer.
 
     def hold(self) -> None:
@@ -95,6 +101,8 @@ class PlainRequest(Request):
 
     def _head(self) -> bytes:
         channel = self.channel
+        if self.body is not None and not self.body.is_read:
+            channel.persistent = False
         if self.etag is not None:
             self.setHeader(b"ETag", self.etag)
         lines = [

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from twisted.internet.interfaces import IAddress
 from twisted.web.http import datetimeToString
 from twisted.web.resource import IResource
 from twisted.web.server import Site, version
 
 from promproxy.web.channel import Channel
+from promproxy.web.connections import Connections
 from promproxy.web.head import RequestHead, judge, read_fields, split_head
 from promproxy.web.request import PlainRequest
 
 KEEP_ALIVE_SECONDS = 300.0  # Prometheus comes back after a minute or so
+MAX_CONNECTIONS = 16384  # some 10 kB of memory each
 REMEMBERED_FIELDS = 128  # a Prometheus sends few different ones: by job and time-out
 
 
 class PromproxySite(Site):
-    """Serves a resource tree: HTTP/1.1 only, without an access log."""
+    """Serves a resource tree: HTTP/1.1 only, without an access log.
+
+    ``takes_body`` says of which paths the request may have a body, which then waits until the
+    resource asks for it.
+    """
 
     noisy = False
     protocol = Channel  # type: ignore[assignment] # in place of the one that negotiates HTTP/2
 
-    def __init__(self, root: IResource, reactor: Any) -> None:
+    def __init__(
+        self,
+        root: IResource,
+        reactor: Any,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        takes_body: Callable[[bytes], bool] = lambda path: False,
+    ) -> None:
         super().__init__(
             root, requestFactory=PlainRequest, timeout=KEEP_ALIVE_SECONDS, reactor=reactor
         )
+        self.connections = Connections(max_connections)
+        self._takes_body = takes_body
         self._read_fields = lru_cache(REMEMBERED_FIELDS)(read_fields)
         self._second = -1
         self._standing_fields = b""
@@ -34,7 +51,11 @@ class PromproxySite(Site):
     def read_head(self, head: bytes) -> RequestHead:
         """A request head without its blank line. Raises RequestRefused."""
         request_line, lines = split_head(head)
-        return judge(request_line, self._read_fields(lines))
+        return judge(request_line, self._read_fields(lines), self._takes_body)
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A channel for a new connection; None, which closes it, where there are too many."""
+        return super().buildProtocol(addr) if self.connections.make_room() else None
 
     def standing_fields(self) -> bytes:
         """The header fields of every answer: Server and Date. They hold for a second."""

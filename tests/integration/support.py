@@ -210,9 +210,9 @@ class SocketTestCase(TestCase):
         source = "{name: vms, files: {paths: [targets.json]}}"
         return f"listen: [{listen}]\nsources: [{source}{more_sources}]\n"
 
-    async def daemon(self, listen: str = "", more_sources: str = "") -> None:
-        """A daemon on this reactor; it has read its targets."""
-        text = self.config(listen, more_sources)
+    async def daemon(self, listen: str = "", more_sources: str = "", more: str = "") -> None:
+        """A daemon on this reactor; it has read its targets (``more``: configuration)."""
+        text = self.config(listen, more_sources) + more
         daemon = make_daemon(config_from_text(text, self.folder / "p.yml", {}), reactor)
         daemon.privilegedStartService()
         daemon.startService()

@@ -318,6 +318,23 @@ class RenderingTests(DiscoveryTestCase):
         self.clock.pump([1] * 100)
         self.assertLess(len(caller.wire_bytes()), 200_000)
 
+    def test_caller_that_does_not_read(self) -> None:
+        """It is not waited for longer than a minute."""
+        pull_by_clock(self, self.clock, step=59)
+        names = [f"h{number}:1" for number in range(5000)]
+        caller = self.serve(registry_with(self.clock, delivery_of(*names)))
+        caller.send("GET", "/")
+        self.clock.advance(59)
+        self.assertFalse(caller.wire.aborted)
+        self.clock.advance(2)
+        self.assertTrue(caller.wire.aborted)
+
+    def test_no_timer_stays_after_an_answer(self) -> None:
+        """But that of the idle connection."""
+        caller = self.serve()
+        caller.get("/")
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1 + len(self.registry.states))
+
     def test_error_in_rendering_resets_the_connection(self) -> None:
         """It is logged; nobody takes half an answer for a document."""
 

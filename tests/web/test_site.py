@@ -203,13 +203,93 @@ class RefusedTests(SiteTestCase):
         received = self.caller.wire_bytes()
         self.assertLess(received.index(b"</wait>"), received.index(b" 405 "))
 
+
+class SlowTests(SiteTestCase):
+    """Callers that are slow with a request head."""
+
     def test_half_a_head_does_not_buy_time(self) -> None:
-        """A connection is idle until a whole request is there."""
-        self.receive(b"GET / HT")
+        """It has ten seconds, whatever comes of it meanwhile; then 408."""
+        self.receive(get("/1"))
+        self.bodies()
         self.clock.advance(200)
-        self.receive(b"TP/1.1\r\n")
-        self.clock.advance(101)
+        for byte in b"GET / HTT":
+            self.receive(bytes([byte]))
+            self.clock.advance(1)
+        self.assertFalse(self.caller.wire.disconnecting)
+        self.clock.advance(1.1)
+        self.assertEqual(self.caller.answer().status, 408)
         self.assertTrue(self.caller.wire.disconnecting)
+
+    def test_whole_head_in_time(self) -> None:
+        """Ends that, and the next may take as long again."""
+        for _ in range(3):
+            self.receive(b"GET /1 HTTP/1.1\r\n")
+            self.clock.advance(9)
+            self.receive(b"Host: p\r\n\r\n")
+            self.assertEqual(self.bodies(), ["/1"])
+            self.clock.advance(250)
+        self.assertFalse(self.caller.wire.disconnecting)
+
+    def test_caller_that_says_nothing(self) -> None:
+        """Has ten seconds too for the first head, and is not told why."""
+        self.clock.advance(9.9)
+        self.assertFalse(self.caller.wire.disconnecting)
+        self.clock.advance(0.2)
+        self.assertTrue(self.caller.wire.disconnecting)
+        self.assertEqual(self.caller.wire_bytes(), b"")
+        self.assertFalse(self.caller.wire.aborted)
+        self.clock.advance(15.1)  # it was given time to close
+        self.assertTrue(self.caller.wire.aborted)
+
+    def test_no_timer_stays(self) -> None:
+        """After the connection is gone."""
+        self.receive(get("/1") + b"GET")
+        self.caller.leave()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ManyTests(SynchronousTestCase):
+    """More connections than there may be."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.echo = Echo()
+        self.site = PromproxySite(self.echo, self.clock, max_connections=4)
+
+    def connect(self, data: bytes = b"") -> Caller:
+        caller = Caller(self.site, self.clock)
+        caller.channel.dataReceived(data)
+        self.clock.advance(0.1)
+        return caller
+
+    def aborted(self, *callers: Caller) -> list[bool]:
+        return [caller.wire.aborted for caller in callers]
+
+    def test_those_without_a_whole_head_go_first(self) -> None:
+        """The oldest of them first, before connections that only are idle."""
+        callers = [
+            self.connect(get("/1")),
+            self.connect(get("/1") + b"GET"),
+            self.connect(),
+            self.connect(get("/wait")),
+        ]
+        for expected in (
+            [False, True, False, False],
+            [False, True, True, False],
+            [True, True, True, False],
+        ):
+            self.connect(get("/wait"))
+            self.assertEqual(self.aborted(*callers), expected)
+
+    def test_one_more_is_refused_where_all_are_busy(self) -> None:
+        """Until there is room again."""
+        callers = [self.connect(get("/wait")) for _ in range(4)]
+        self.assertIsNone(self.site.buildProtocol(None))
+        self.assertEqual(self.aborted(*callers), [False] * 4)
+        callers[0].leave()
+        self.connect()
+        self.assertEqual(len(self.site.connections), 4)
+        self.assertEqual(self.site.connections.closed_early, 0)
 
 
 class AnswerTests(SiteTestCase):

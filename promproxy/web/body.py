@@ -1,0 +1,169 @@
+"""The body of a request, which is read when somebody asks for it, and as fast as they take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+from typing import Protocol as TypingProtocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from zope.interface import implementer
+
+from promproxy.errors import CutShort, PromproxyError
+from promproxy.http.bodies import ChunkedBody, CountedBody
+from promproxy.http.head import CHUNKED
+
+# Twisted has no types for this.
+_failure: Callable[[Exception], Failure] = Failure
+
+
+class BodyTooLarge(PromproxyError):
+    """A request has a larger body than is wanted."""
+
+
+class Connection(TypingProtocol):
+    """What a body needs of the connection that it comes over."""
+
+    def read_body(self) -> None:
+        """Hand over what has arrived, and read on."""
+
+    def pause_body(self) -> None:
+        """Stop reading."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+@implementer(IPushProducer)
+class RequestBody:
+    """Nothing of it is read before `deliver` or `whole`, of which one may be called, once.
+
+    It is the transport, and so the push producer, of the protocol that it is delivered to.
+    ``length`` is None where only the end will tell. An answer that is given before the body was
+    read to its end ends the connection.
+    """
+
+    def __init__(self, length: int, connection: Connection) -> None:
+        self.length = None if length == CHUNKED else length
+        self._framing = ChunkedBody() if length == CHUNKED else CountedBody(length)
+        self._connection = connection
+        self._protocol: IProtocol | None = None
+        self.is_wanted = False  # it is to be read now
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of it has arrived."""
+        return self._framing.done
+
+    def deliver(self, protocol: IProtocol) -> None:
+        """Send it to this protocol.
+
+        Its ``connectionLost`` gets :class:`twisted.web.client.ResponseDone` when the body is
+        whole, :class:`promproxy.errors.CutShort` when it broke off.
+        """
+        self._protocol = protocol
+        self.is_wanted = True
+        # Body protocols use no more of a transport than the producer and the closing verbs.
+        protocol.makeConnection(cast(ITransport, self))
+        if self.is_wanted:
+            self._connection.read_body()
+
+    def whole(self, max_size: int) -> Deferred[bytes]:
+        """All of it. Fails with BodyTooLarge, or with CutShort where it broke off."""
+        collector = _Collector(max_size)
+        if self.length is not None and self.length > max_size:
+            collector.refuse()
+        else:
+            self.deliver(collector)
+        return collector.whole
+
+    # What its protocol may ask for.
+
+    def pauseProducing(self) -> None:
+        """Enough for now."""
+        self.is_wanted = False
+        self._connection.pause_body()
+
+    def resumeProducing(self) -> None:
+        """More of it."""
+        if self._protocol is not None:
+            self.is_wanted = True
+            self._connection.read_body()
+
+    def stopProducing(self) -> None:
+        """No more of it: what else comes over the connection cannot be told from it."""
+        if not self.is_read:
+            self._connection.abort()
+
+    loseConnection = abortConnection = stopProducing
+
+    # What the connection tells.
+
+    def take(self, data: bytes) -> bytes:
+        """Take what has arrived; gives back what of it is for `pass_on`. See ``surplus`` then."""
+        return self._framing.feed(data)
+
+    @property
+    def surplus(self) -> bytes:
+        """What has arrived after the body."""
+        return self._framing.surplus
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more of it will be taken."""
+        return self._framing.done or self._framing.broken != ""
+
+    def pass_on(self, piece: bytes) -> None:
+        """Give a piece to the protocol, and tell it of the end where that has arrived."""
+        if piece and self._protocol is not None:
+            self._protocol.dataReceived(piece)
+        if self._framing.broken:
+            self.broke_off(self._framing.broken)
+            self._connection.abort()
+        elif self._framing.done:
+            self._end(_failure(ResponseDone()))
+
+    def broke_off(self, why: str) -> None:
+        """No more of it will come."""
+        self._end(_failure(CutShort(why)))
+
+    def _end(self, reason: Failure) -> None:
+        self.is_wanted = False
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            protocol.connectionLost(reason)
+
+
+class _Collector(Protocol):
+    """Collects a body up to a size."""
+
+    transport: Any
+
+    def __init__(self, max_size: int) -> None:
+        self.whole: Deferred[bytes] = Deferred(lambda _: self.transport.stopProducing())
+        self._max_size = max_size
+        self._pieces: list[bytes] = []
+        self._left = max_size
+
+    def dataReceived(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left >= 0:
+            self._pieces.append(data)
+        elif not self.whole.called:
+            self.transport.pauseProducing()
+            self.refuse()
+
+    def refuse(self) -> None:
+        self.whole.errback(BodyTooLarge(f"the body may have at most {self._max_size} bytes"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.whole.called:
+            return
+        if reason.check(ResponseDone):
+            self.whole.callback(b"".join(self._pieces))
+        else:
+            self.whole.errback(reason)
