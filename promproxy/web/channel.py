@@ -32,29 +32,29 @@ CLOSE_SECONDS = 15.0
 class Channel(HTTPChannel):
     """One connection. Its requests are answered one at a time, in their order.
 
-    What arrives before an answer is out is kept (Twisted calls that raw mode), and `requestDone`
-    plays it back; but what belongs to the body of the request goes there.
+    What arrives before an answer is out is kept, and read once it is; but what belongs to the body
+    of the request under way goes there when it is wanted.
     """
-
-    # A "line" is a whole head here.
-    delimiter = b"\r\n\r\n"
-    MAX_LENGTH = MAX_HEAD
 
     waits_since: float | None = None
     site: Any  # given by the site; it is the one of ours
     requests: list[Any]
     requestFactory: Any
     timeOut: float | None  # type: ignore[assignment]
-    _idle_seconds = 0.0
+    _received = b""  # and not read so far
+    _is_reading_heads = False
+    _is_paused = False  # by us, because we have received enough
     _is_deaf = False  # what arrives is thrown away
     _body: RequestBody | None = None  # that of the request under way, until it has arrived
+    _idle_seconds = 0.0
+    _late_call: IDelayedCall | None = None
+    _late_at = 0.0
+    _host: Any = None
+    _peer: Any = None
 
     def __init__(self) -> None:
         super().__init__()
         self._unsent: list[bytes] = []
-        self._late_call: IDelayedCall | None = None
-        self._late_at = 0.0
-        self._host: Any = None
 
     def connectionMade(self) -> None:
         """A caller is there."""
@@ -70,45 +70,92 @@ class Channel(HTTPChannel):
         """Bytes from the caller."""
         if self._is_deaf:
             return
-        # Past Twisted's, which only resets the timer: half a head does not buy more time.
-        super(HTTPChannel, self).dataReceived(data)
-        if self._buffer and self.line_mode and self.waits_since is None:
-            self.waits_since = self.site.reactor.seconds()
-            self.setTimeout(HEAD_SECONDS)
+        self._received += data
+        if self._body is not None and self._body.is_wanted:
+            self.setTimeout(BODY_SECONDS)
+            self._feed_body(self._body)
+            return
+        if not self.requests:
+            self._read_heads()
+        if self.requests and len(self._received) > MAX_HEAD:
+            self._pause()  # until the answer is out, or the body wanted
 
-    def lineReceived(self, line: bytes) -> None:
-        """A request head, without its blank line."""
+    def _read_heads(self) -> None:
+        """Answer what has arrived, up to the first request whose answer takes time.
+
+        A caller that asks without taking its answers waits too: they would fill the memory.
+        """
+        if self._is_reading_heads or self._waitingForTransport:
+            return
+        self._is_reading_heads = True
+        while self._received and not (self.requests or self._is_deaf or self._waitingForTransport):
+            head, blank_line, rest = self._received.partition(b"\r\n\r\n")
+            if len(head) > MAX_HEAD:
+                self._refuse(RequestRefused(431, f"a request head has at most {MAX_HEAD} bytes"))
+            elif not blank_line:
+                if self.waits_since is None:  # half a head does not buy more time
+                    self.waits_since = self.site.reactor.seconds()
+                    self.setTimeout(HEAD_SECONDS)
+                break
+            else:
+                self._received = rest
+                self._begin(head)
+        self._is_reading_heads = False
+
+    def _begin(self, raw: bytes) -> None:
+        """A request head has arrived, here without its blank line."""
         self.waits_since = None
         try:
-            head = self.site.read_head(line)
+            head = self.site.read_head(raw)
         except RequestRefused as refused:
             self._refuse(refused)
             return
         request = self.requestFactory(self)
         self.requests.append(request)
         self.persistent = head.stays_open
-        self._savedTimeOut = self._idle_seconds
+        self._handlingRequest = True  # to Twisted it means: read on while nobody takes the answer
         self.setTimeout(None)
-        self._handlingRequest = True
-        self.setRawMode()
         if head.fields.body_length:
             self._body = request.body = RequestBody(head.fields.body_length, self)
         request.begin(head)
 
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """A head without an end."""
-        self._refuse(RequestRefused(431, f"a request head has at most {MAX_HEAD} bytes"))
+    def requestDone(self, request: Any) -> None:
+        """The answer is complete: send it before the next request is looked at."""
+        self.flush()
+        self.requests.remove(request)
+        if self._body is not None:  # nobody wants the rest of it
+            self._body = None
+            self._linger()
+        elif not self.persistent:
+            self._is_deaf = True
+            self.loseConnection()
+        else:
+            self._handlingRequest = False
+            self.setTimeout(self._idle_seconds)
+            if self._waitingForTransport:
+                self._is_paused = False
+                self._networkProducer.pauseProducing()
+            else:
+                self._resume()
+                if self._received:
+                    self._read_heads()
 
-    def rawDataReceived(self, data: bytes) -> None:
-        """Some of the body, or requests that have to wait for an answer."""
-        if self._body is not None and self._body.is_wanted:
-            self.setTimeout(BODY_SECONDS)
-            self._feed_body(self._body, data)
-            return
-        self._dataBuffer.append(data)
-        too_much = sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize
-        if too_much and not self._waitingForTransport:
-            self._networkProducer.pauseProducing()  # until `requestDone`, or `read_body`
+    def _pause(self) -> None:
+        self._is_paused = True
+        if not self._waitingForTransport:
+            self._networkProducer.pauseProducing()
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            if not self._waitingForTransport:
+                self._networkProducer.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        """The transport takes more; Twisted's reads on then, unless a request is under way."""
+        super().resumeProducing()
+        if self._received and not self.requests:
+            self._read_heads()
 
     # The body of the request under way; its `RequestBody` calls these.
 
@@ -118,26 +165,22 @@ class Channel(HTTPChannel):
         if body is None:
             return
         self.setTimeout(BODY_SECONDS)
-        held = b"".join(self._dataBuffer)
-        self._dataBuffer.clear()
-        if held:
-            self._feed_body(body, held)
-        elif not self._buffer and self.requests[0].expects_to_be_asked():
+        if self._received:
+            self._feed_body(body)
+        elif self.requests[0].expects_to_be_asked():
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.flush()
-        if body.is_wanted and not self._waitingForTransport:
-            self._networkProducer.resumeProducing()
+        if body.is_wanted:
+            self._resume()
 
     def pause_body(self) -> None:
         """Read no further."""
         self.setTimeout(None)
-        if not self._waitingForTransport:
-            self._networkProducer.pauseProducing()
+        self._pause()
 
-    def _feed_body(self, body: RequestBody, data: bytes) -> None:
-        piece = body.take(data)
-        if body.surplus:
-            self._dataBuffer.append(body.surplus)
+    def _feed_body(self, body: RequestBody) -> None:
+        piece = body.take(self._received)
+        self._received = body.surplus
         if body.is_over:
             self._body = None
             self.setTimeout(None)
@@ -191,16 +234,6 @@ class Channel(HTTPChannel):
             self._unsent.clear()
             send(self.transport, data)
 
-    def requestDone(self, request: Any) -> None:
-        """The answer is complete: send it before the next request is looked at."""
-        self.flush()
-        if self._body is not None:  # nobody wants the rest of it
-            self._body = None
-            self.requests.remove(request)
-            self._linger()
-        else:
-            super().requestDone(request)
-
     def loseConnection(self) -> None:
         """Close once everything is sent."""
         self.flush()
@@ -216,6 +249,12 @@ class Channel(HTTPChannel):
         if self._host is None:
             self._host = super().getHost()
         return self._host
+
+    def getPeer(self) -> Any:
+        """The caller's address, made once."""
+        if self._peer is None:
+            self._peer = super().getPeer()
+        return self._peer
 
     # What takes too long. Twisted's mixin would make a timer anew for each request.
 
@@ -251,7 +290,7 @@ class Channel(HTTPChannel):
         """Close. It is no news for the log."""
         if self._is_deaf or self.requests:
             self.abort()
-        elif self._buffer:
+        elif self._received:
             self._refuse(RequestRefused(408, f"a request head has {HEAD_SECONDS:g} s"))
         else:
             self._is_deaf = True

@@ -108,6 +108,19 @@ class PipeliningTests(SiteTestCase):
         self.assertEqual(self.caller.wire.producerState, "producing")
         self.assertEqual(len(self.bodies()), 1001)
 
+    def test_caller_that_takes_no_answers_gets_no_more_of_them(self) -> None:
+        """Else they would fill the memory; nothing is lost when it goes on."""
+        self.receive(get("/1"))
+        self.caller.wire.producer.pauseProducing()  # as a full transport does
+        for number in range(2, 1000):
+            self.receive(get(f"/{number}"))
+        self.assertLess(len(self.bodies()), 3)
+        self.assertEqual(self.caller.wire.producerState, "paused")
+        self.caller.wire.producer.resumeProducing()
+        self.assertEqual(self.caller.wire.producerState, "producing")
+        self.receive(get("/last"))
+        self.assertEqual(self.bodies()[-2:], ["/999", "/last"])
+
     def test_bytes_after_a_request_to_close_are_no_request(self) -> None:
         """The connection ends after its answer."""
         self.receive(b"GET /wait1 HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n" + get("/2"))
