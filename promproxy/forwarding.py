@@ -87,20 +87,22 @@ def is_redirect(status: int) -> bool:
     return status in _REDIRECTS
 
 
-def passed_back(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Those headers of a target's answer that the caller gets.
+def passed_back(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Those header lines of a target's answer that the caller gets.
 
     A length stays with its body, which passes unchanged, so that even HTTP/1.0 shows a cut.
     """
-    return [(name, value) for name, value in headers if name.lower() in _PASSED_BACK]
+    return b"".join(
+        [b"%b: %b\r\n" % field for field in headers if field[0].lower() in _PASSED_BACK]
+    )
 
 
-def says_unknown_to_router(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def says_unknown_to_router(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the gorouter, and not the app, answered that it cannot reach the instance.
 
     Source: gorouter, handlers/lookup.go and proxy/round_tripper/error_handler.go.
     """
-    return any(
+    return status >= 400 and any(
         name.lower() == b"x-cf-routererror"
         and value.startswith((b"unknown_route", b"endpoint_failure", b"no_endpoints"))
         for name, value in headers

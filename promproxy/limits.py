@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -19,13 +21,17 @@ class _Places:
     taken: int = 0
     _line: OrderedDict[Deferred[None], None] = field(factory=OrderedDict)
 
-    async def take(self) -> None:
-        if self.taken < self.limit:
-            self.taken += 1
-            return
+    def take_at_once(self) -> bool:
+        if self.taken >= self.limit:
+            return False
+        self.taken += 1
+        return True
+
+    def turn(self) -> Deferred[None]:
+        """Fires when a place has been given."""
         turn: Deferred[None] = Deferred(self._line.pop)  # where the wait is cancelled
         self._line[turn] = None
-        await turn
+        return turn
 
     def give_back(self) -> None:
         if self._line:
@@ -53,10 +59,11 @@ class Limits:
     def __attrs_post_init__(self) -> None:
         self._everyone = _Places(self._in_all)
 
-    async def enter(self, target: Target) -> None:
-        """Take a place, waiting where there is none. Raises Busy where the target has enough.
+    def enter(self, target: Target) -> Coroutine[Any, Any, None] | None:
+        """Take a place; where there is none, await what this returns.
 
-        `leave` must follow, unless this raises or is cancelled.
+        Raises Busy where the target has enough. `leave` must follow, unless this raises, or what
+        it returns is cancelled.
         """
         running = self._targets.get(target.id, 0)
         if running >= self._per_target:
@@ -66,13 +73,24 @@ class Limits:
         host = self._hosts.get(key)
         if host is None:
             host = self._hosts[key] = _Places(self._per_host)
+        if not host.take_at_once():
+            return self._wait(target, host)
+        if not self._everyone.take_at_once():
+            return self._wait_in_all(target)
+        return None
+
+    async def _wait(self, target: Target, host: _Places) -> None:
         try:
-            await host.take()
+            await host.turn()
         except BaseException:
             self._leave_target(target)
             raise
+        if not self._everyone.take_at_once():
+            await self._wait_in_all(target)
+
+    async def _wait_in_all(self, target: Target) -> None:
         try:
-            await self._everyone.take()
+            await self._everyone.turn()
         except BaseException:
             self._leave_host(target)
             raise

@@ -13,7 +13,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     ProcessCollector,
     Summary,
 )
@@ -23,18 +22,8 @@ from twisted import __version__ as twisted_version
 
 from promproxy import __version__
 from promproxy.registry import SourceState
+from promproxy.scrape_metrics import ScrapeMetrics
 from promproxy.snapshot import Snapshot
-
-SCRAPE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-@define(eq=False)
-class _ScrapeMetrics:
-    """The children of one source and outcome, looked up once (labels() is slow)."""
-
-    count: Counter
-    duration: Histogram
-    bytes: Counter
 
 
 @define(eq=False)
@@ -43,37 +32,16 @@ class Metrics:
 
     registry: CollectorRegistry = field(factory=CollectorRegistry)
     in_flight: Gauge = field(init=False)
-    _scrapes: Counter = field(init=False)
-    _durations: Histogram = field(init=False)
-    _bytes: Counter = field(init=False)
+    _scrapes: ScrapeMetrics = field(factory=ScrapeMetrics, init=False)
     _refreshes: Counter = field(init=False)
     _refresh_durations: Summary = field(init=False)
-    _children: dict[tuple[str, str], _ScrapeMetrics] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         registry = self.registry
         self.in_flight = Gauge(
             "promproxy_scrapes_in_flight", "Scrapes being answered now.", registry=registry
         )
-        self._scrapes = Counter(
-            "promproxy_scrapes_total",
-            "Scrapes by the target's source and by how they ended.",
-            ("source", "outcome"),
-            registry=registry,
-        )
-        self._durations = Histogram(
-            "promproxy_scrape_duration_seconds",
-            "Time from a scrape's request to the end of its answer.",
-            ("source",),
-            buckets=SCRAPE_BUCKETS,
-            registry=registry,
-        )
-        self._bytes = Counter(
-            "promproxy_scrape_body_bytes_total",
-            "Bytes of bodies passed on from targets.",
-            ("source",),
-            registry=registry,
-        )
+        registry.register(self._scrapes)
         self._refreshes = Counter(
             "promproxy_source_refreshes_total",
             "Refreshes of a source by outcome.",
@@ -98,16 +66,7 @@ class Metrics:
 
     def scraped(self, source: str, outcome: str, seconds: float, size: int) -> None:
         """Count a scrape that has ended."""
-        children = self._children.get((source, outcome))
-        if children is None:
-            children = self._children[source, outcome] = _ScrapeMetrics(
-                self._scrapes.labels(source, outcome),
-                self._durations.labels(source),
-                self._bytes.labels(source),
-            )
-        children.count.inc()
-        children.duration.observe(seconds)
-        children.bytes.inc(size)
+        self._scrapes.add(source, outcome, seconds, size)
 
     def refreshed(self, source: str, seconds: float, succeeded: bool) -> None:
         """Count a refresh that has ended."""

@@ -117,11 +117,15 @@ class AnswerTests(SynchronousTestCase):
             (b"CONTENT-LENGTH", b"5"),
         ]
         others = [(b"Set-Cookie", b"a"), (b"Server", b"b"), (b"Transfer-Encoding", b"chunked")]
-        self.assertEqual(passed_back([*kept, *others]), kept)
+        lines = b"Content-Type: text/plain\r\ncontent-encoding: gzip\r\nCONTENT-LENGTH: 5\r\n"
+        self.assertEqual(passed_back([*kept, *others]), lines)
 
     def test_answers_of_the_router_itself(self) -> None:
         """Those that say that it cannot reach the instance; an app's own answers say nothing."""
         for value in (b"unknown_route", b"endpoint_failure (dial tcp: refused)", b"no_endpoints"):
-            assert says_unknown_to_router([(b"Server", b"a"), (b"X-Cf-RouterError", value)]), value
+            headers = [(b"Server", b"a"), (b"X-Cf-RouterError", value)]
+            for status in (404, 502, 503):
+                assert says_unknown_to_router(status, headers), value
+            assert not says_unknown_to_router(200, headers), value
         for name, value in ((b"X-Cf-RouterError", b"invalid_header"), (b"X-A", b"unknown_route")):
-            assert not says_unknown_to_router([(name, value)]), (name, value)
+            assert not says_unknown_to_router(404, [(name, value)]), (name, value)

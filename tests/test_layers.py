@@ -20,7 +20,7 @@ ROWS = (
     *PURE,
     "http",
     "sources",
-    "refresh_loop registry metrics limits",
+    "refresh_loop registry scrape_metrics metrics limits",
     "web",
     "wiring",
     "service simulation",

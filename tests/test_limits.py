@@ -16,7 +16,12 @@ OTHER_HOST = evolve(ONE, id="s/b:1", host="b")
 
 
 def enter(limits: Limits, target: Target) -> Deferred[None]:
-    return Deferred.fromCoroutine(limits.enter(target))
+    async def entering() -> None:
+        waiting = limits.enter(target)
+        if waiting is not None:
+            await waiting
+
+    return Deferred.fromCoroutine(entering())
 
 
 class LimitsTests(SynchronousTestCase):

@@ -157,6 +157,11 @@ class Response:
     # What the connection tells.
 
     @property
+    def is_whole(self) -> bool:
+        """Has all of the body arrived?"""
+        return self._end is _DONE
+
+    @property
     def unread(self) -> bool:
         """Has nobody asked for the body yet?"""
         return not self._asked

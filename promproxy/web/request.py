@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,16 +19,16 @@ class PlainRequest(Request):
     """A request whose body is read only if asked for; its answer has no content type of its own.
 
     ``body`` is None where none was announced. ``fields`` are its header fields; ``requestHeaders``
-    has the same, made when first asked for. ``passed_on`` are header fields for the answer that are
-    known to be well formed, written as they are beside ``responseHeaders``. ``on_lost``, if set, is
-    called when the caller leaves before the answer is complete; clear it when done.
+    has the same, made when first asked for. ``on_lost``, if set, is called when the caller leaves
+    before the answer is complete; clear it when done.
     """
 
     defaultContentType = None
     channel: Any = None
     fields: Fields
     body: RequestBody | None = None
-    passed_on: Iterable[tuple[bytes, bytes]] = ()
+    _passed_on = b""
+    _has_passed_length = False
     on_lost: Callable[[], None] | None = None
     is_held = False
     _headers: Headers | None = None
@@ -58,7 +58,9 @@ class PlainRequest(Request):
         """The same."""
         self.site = self.channel.site
         self.prepath = []
-        self.postpath = [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
+        self.postpath = self.path[1:].split(b"/")
+        if b"%" in self.path:
+            self.postpath = [unquote_to_bytes(part) for part in self.postpath]
         try:
             self.render(self.site.getResourceFor(self))
         except BaseException:
@@ -69,6 +71,14 @@ class PlainRequest(Request):
         return (self.fields.joined(b"expect") or b"").lower() == b"100-continue"
 
     # The answer.
+
+    def pass_on(self, lines: bytes, *, has_length: bool) -> None:
+        """Header lines for the answer, known to be well formed, beside ``responseHeaders``.
+
+        ``has_length`` says that the body's length is among them, or that there is no body.
+        """
+        self._passed_on = lines
+        self._has_passed_length = has_length
 
     def hold(self) -> None:
         """From now on only collect what is written; the end of the answer sends it too."""
@@ -109,7 +119,7 @@ class PlainRequest(Request):
             b"%b %d %b\r\n" % (self.clientproto, self.code, self.code_message),
             channel.site.standing_fields(),
         ]
-        lines += [b"%b: %b\r\n" % field for field in self.passed_on]
+        lines.append(self._passed_on)
         for name, values in self.responseHeaders.getAllRawHeaders():
             lines += [b"%b: %b\r\n" % (name, value) for value in values]
         if self.clientproto == b"HTTP/1.1":
@@ -122,9 +132,7 @@ class PlainRequest(Request):
         return b"".join(lines)
 
     def _has_length(self) -> bool:
-        return self.responseHeaders.hasHeader(b"Content-Length") or any(
-            name.lower() == b"content-length" for name, _ in self.passed_on
-        )
+        return self._has_passed_length or self.responseHeaders.hasHeader(b"Content-Length")
 
     # The end.
 

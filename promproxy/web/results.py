@@ -49,9 +49,10 @@ class Results:
         if record is None:
             self._forget_former_targets()
             record = self._records[target.id] = Record(target, self._outbound.prepare(target))
-        elif record.target is not target:
-            # The same by its id, but delivered anew and perhaps changed.
-            record.target, record.prepared = target, self._outbound.prepare(target)
+        elif record.target is not target:  # delivered anew, and most likely as it was
+            if record.target != target:
+                record.prepared = self._outbound.prepare(target)
+            record.target = target
         return record
 
     def last(self, target_id: str) -> Record | None:

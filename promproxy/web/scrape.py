@@ -6,6 +6,7 @@ Read `ScrapeResource._answer` and what it calls from top to bottom. Whatever goe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.iweb import UNKNOWN_LENGTH
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -136,7 +138,9 @@ class ScrapeResource(Resource):
         target = scrape.target
         try:
             try:
-                await self._limits.enter(target)
+                waiting = self._limits.enter(target)
+                if waiting is not None:
+                    await waiting
                 scrape.has_place = True
                 await self._ask(scrape)
             finally:
@@ -161,9 +165,11 @@ class ScrapeResource(Resource):
         if 0 < self._body_size_limit < _known_length(response):
             response.stopProducing()
             raise self._too_large()
-        scrape.is_unknown_to_router = says_unknown_to_router(response.raw_headers)
+        scrape.is_unknown_to_router = says_unknown_to_router(response.code, response.raw_headers)
         request.setResponseCode(response.code, response.phrase)
-        request.passed_on = passed_back(response.raw_headers)
+        request.pass_on(
+            passed_back(response.raw_headers), has_length=response.length is not UNKNOWN_LENGTH
+        )
         await self._relay(scrape, response)
 
     async def _relay(self, scrape: _Scrape, response: Response) -> None:
@@ -178,12 +184,22 @@ class ScrapeResource(Resource):
             else:
                 request.write(data)
 
-        request.registerProducer(response, True)
         request.hold()  # what has arrived already leaves at once, with the head
+        if response.is_whole:
+            await treq.collect(response, write)
+        else:
+            await self._stream(scrape, response, write)
+        if 0 < limit < scrape.size:  # all of it had arrived before it could be stopped
+            raise self._too_large()
+
+    async def _stream(
+        self, scrape: _Scrape, response: Response, write: Callable[[bytes], None]
+    ) -> None:
+        request = scrape.request
+        request.registerProducer(response, True)
         try:
             collecting = treq.collect(response, write)
-            if not collecting.called:
-                request.release()
+            request.release()
             await collecting
         except CancelledError:
             response.stopProducing()
@@ -192,8 +208,6 @@ class ScrapeResource(Resource):
             # Not where the caller left: its channel is gone, and has stopped the response.
             if not scrape.client_gone:
                 request.unregisterProducer()
-        if 0 < limit < scrape.size:  # all of it had arrived before it could be stopped
-            raise self._too_large()
 
     # What may end a scrape early.
 
@@ -237,7 +251,7 @@ class ScrapeResource(Resource):
 
     def _refuse(self, scrape: _Scrape, error: ScrapeError) -> None:
         target, request = scrape.target, scrape.request
-        request.passed_on = ()  # what the target's head may have set already goes
+        request.pass_on(b"", has_length=False)  # the target's own no longer hold
         text = f"{target.id}: {target.url}: {error.reason}"
         request.write(plain_answer(request, status_of(error), text))
         request.finish()
@@ -281,6 +295,7 @@ class ScrapeResource(Resource):
         """End every scrape under way: the daemon stops."""
         for scraping in list(self._under_way.values()):
             scraping.cancel()
+        self._deadlines.stop()
 
     def _no_target(self, request: PlainRequest) -> bytes:
         missing = self._registry.missing()

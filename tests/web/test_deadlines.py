@@ -26,14 +26,28 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_is_done_before_is_forgotten(self) -> None:
-        """And leaves no timer."""
+        """And leaves no timer, at the latest when its moment comes."""
         self.deadlines.add("a", 5)
         self.deadlines.add("b", 6)
         self.deadlines.remove("a")
         self.clock.advance(5.5)
         self.assertEqual(self.passed, [])
         self.deadlines.remove("b")
+        self.clock.advance(0.5)
+        self.assertEqual(self.passed, [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stop(self) -> None:
+        """Ends the timer at once, unless something still waits for its moment."""
+        self.deadlines.add("a", 5)
+        self.deadlines.stop()
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.deadlines.remove("a")
+        self.deadlines.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.deadlines.add("b", 6)
+        self.clock.advance(6)
+        self.assertEqual(self.passed, ["b"])
 
     def test_earlier_one_that_comes_later(self) -> None:
         """Is met at its own moment."""

@@ -484,6 +484,7 @@ class CutShortTests(ScrapeTestCase):
         self.caller.leave()
         # But for those of the registry.
         self.successResultOf(self.scrapes._registry.stop())
+        self.scrapes.cancel_all()  # its timer stays until then
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_upstream_breaks_off_a_chunked_answer(self) -> None:
@@ -586,6 +587,7 @@ class CallerLeavesTests(ScrapeTestCase):
         self.begin()
         self.caller.leave()
         self.successResultOf(self.scrapes._registry.stop())
+        self.scrapes.cancel_all()  # its timer stays until then
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
