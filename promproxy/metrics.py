@@ -35,6 +35,8 @@ class Metrics:
     _scrapes: ScrapeMetrics = field(factory=ScrapeMetrics, init=False)
     _refreshes: Counter = field(init=False)
     _refresh_durations: Summary = field(init=False)
+    _reload_succeeded: Gauge = field(init=False)
+    _reload_moment: Gauge = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         registry = self.registry
@@ -52,6 +54,16 @@ class Metrics:
             "promproxy_source_refresh_duration_seconds",
             "Time that refreshes of a source took.",
             ("source",),
+            registry=registry,
+        )
+        self._reload_succeeded = Gauge(
+            "promproxy_config_last_reload_successful",
+            "Whether the last attempt to read the configuration succeeded.",
+            registry=registry,
+        )
+        self._reload_moment = Gauge(
+            "promproxy_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last read with success.",
             registry=registry,
         )
         build = Gauge(
@@ -76,6 +88,12 @@ class Metrics:
     def watch_connections(self, connections: Connections) -> None:
         """Report the connections that callers have."""
         self.registry.register(_ConnectionsCollector(connections))
+
+    def reloaded(self, succeeded: bool, moment: float = 0.0) -> None:
+        """The configuration was read, or could not be; ``moment`` is when it was."""
+        self._reload_succeeded.set(succeeded)
+        if succeeded:
+            self._reload_moment.set(moment)
 
     def watch(
         self, snapshot: Callable[[], Snapshot], states: Callable[[], Mapping[str, SourceState]]

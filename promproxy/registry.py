@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from promproxy.backoff import next_delay
@@ -29,9 +28,15 @@ SECONDS_BETWEEN_SUSPECTED = 30.0
 
 @define
 class SourceState:
-    """What is known of one source's refreshes. Moments are the clock's, in seconds."""
+    """What is known of one source's refreshes. Moments are the clock's, in seconds.
+
+    ``since`` is when it was first to be asked. `/discovery` does not wait for one that is not
+    ``awaited``, since it already had targets to tell of when this one came.
+    """
 
     name: str
+    is_awaited: bool = True
+    since: float | None = None
     has_delivered: bool = False
     last_success: float | None = None
     last_error: str = ""
@@ -44,45 +49,99 @@ class SourceState:
 class Registry:
     """Reads are plain attribute look-ups and never wait for a refresh.
 
-    ``render`` makes a target's discovery entry. ``on_refresh`` is told of each refresh that ended:
-    the source's name, its seconds, and whether it succeeded. ``random`` yields from [0, 1).
+    ``on_refresh`` is told of each refresh that ended: the source's name, its seconds, and whether
+    it succeeded. ``random`` yields from [0, 1). `use` says which sources there are.
     """
 
-    _sources: Sequence[Source]
-    _render: Callable[[Target], bytes]
     _clock: IReactorTime
     _random: Callable[[], float]
     _on_refresh: Callable[[str, float, bool], None]
-    _startup_grace: float = 0.0
+    _startup_grace: float = field(default=0.0, init=False)
     snapshot: Snapshot = field(factory=Snapshot, init=False)
     states: dict[str, SourceState] = field(factory=dict, init=False)
+    _sources: dict[str, Source] = field(factory=dict, init=False)
+    _render: Callable[[Target], bytes] = field(default=lambda target: b"", init=False)
+    _outdated: set[str] = field(factory=set, init=False)
     _loops: dict[str, RefreshLoop] = field(factory=dict, init=False)
-    _started: float = field(default=0.0, init=False)
+    _ending: set[Deferred[None]] = field(factory=set, init=False)
+    _is_running: bool = field(default=False, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.states = {source.name: SourceState(source.name) for source in self._sources}
+    def use(
+        self,
+        sources: Sequence[Source],
+        render: Callable[[Target], bytes],
+        startup_grace: float = 0.0,
+    ) -> None:
+        """These are the sources from now on; ``render`` makes a target's discovery entry.
+
+        A source that was there before goes on as it is. Another one of the same name is asked at
+        once, and the targets of its predecessor stay until it delivers. Those of a source that is
+        gone go at once. What is rendered already stays as it is: see `render_again`.
+        """
+        is_ready = self._is_running and not self.missing()
+        before, self._sources = self._sources, {source.name: source for source in sources}
+        if render != self._render:
+            self._render, self._outdated = render, set(self.snapshot.listings)
+        self._startup_grace = startup_grace
+        self.states = {
+            name: self.states.get(name) or SourceState(name, is_awaited=not is_ready)
+            for name in self._sources
+        }
+        listings = self.snapshot.listings
+        if list(listings) != [name for name in self.states if name in listings]:
+            self._take(listings)
+        for name, source in before.items():
+            if self._sources.get(name) is not source and name in self._loops:
+                self._end_loop(name)
+        if self._is_running:
+            self._start_loops()
 
     def start(self) -> None:
         """Begin to refresh every source, each in a loop of its own."""
-        self._started = self._clock.seconds()
-        for source in self._sources:
+        self._is_running = True
+        self._start_loops()
+
+    def _start_loops(self) -> None:
+        now = self._clock.seconds()
+        for name, source in self._sources.items():
+            if name in self._loops:
+                continue
+            if self.states[name].since is None:
+                self.states[name].since = now
             loop = RefreshLoop(
                 partial(self.refresh, source), partial(self._pause_after, source), self._clock
             )
-            self._loops[source.name] = loop
+            self._loops[name] = loop
             loop.start()
 
-    def stop(self) -> Deferred[list[LoopingCall]]:
+    def _end_loop(self, name: str) -> None:
+        ending = self._loops.pop(name).stop().addCallback(lambda _: None)
+        if not ending.called:
+            self._ending.add(ending)
+            ending.addBoth(lambda _: self._ending.discard(ending))
+
+    def stop(self) -> Deferred[list[None]]:
         """End all loops and the refreshes under way; fires when nothing runs any more."""
-        return gatherResults([loop.stop() for loop in self._loops.values()])
+        self._is_running = False
+        for name in list(self._loops):
+            self._end_loop(name)
+        return gatherResults(list(self._ending))
 
     def missing(self, source: str | None = None) -> list[str]:
         """Which sources (of all, or of one) the discovery document still waits for."""
-        grace = self._startup_grace
-        if grace and self._clock.seconds() - self._started >= grace:
-            return []
-        asked = self.states if source is None else [source]
-        return [name for name in asked if not self.states[name].has_delivered]
+        states = self.states.values() if source is None else [self.states[source]]
+        return [
+            state.name
+            for state in states
+            if not state.has_delivered
+            and (state.is_awaited or source is not None)
+            and not self._is_waited_for_too_long(state)
+        ]
+
+    def _is_waited_for_too_long(self, state: SourceState) -> bool:
+        if state.since is None or not self._startup_grace:
+            return False
+        return self._clock.seconds() - state.since >= self._startup_grace
 
     def refresh_soon(self, source: str | None = None) -> None:
         """Someone asks for a refresh, of all sources or of one.
@@ -101,15 +160,17 @@ class Registry:
 
         Asks for an early refresh, but rarely: what is down for hours is not stale.
         """
-        state, now = self.states[target.source], self._clock.seconds()
-        interval = next(s.interval for s in self._sources if s.name == target.source)
-        rarely = max(SECONDS_BETWEEN_SUSPECTED, interval / 2)
+        state, now = self.states.get(target.source), self._clock.seconds()
+        if state is None:  # its source is gone, and the scrape was still under way
+            return
+        rarely = max(SECONDS_BETWEEN_SUSPECTED, self._sources[target.source].interval / 2)
         if not state.failures and now - state.last_suspected >= rarely:
             state.last_suspected = now
             self._loops[target.source].hurry(0.0)
 
     def _pause_after(self, source: Source) -> float:
-        failures = self.states[source.name].failures
+        state = self.states.get(source.name)
+        failures = 0 if state is None else state.failures
         return next_delay(interval=source.interval, failures=failures, random=self._random())
 
     async def refresh(self, source: Source) -> None:
@@ -120,7 +181,7 @@ class Registry:
         try:
             delivery = await source.targets()
             await self._accept(source.name, delivery)
-        except CancelledError:
+        except CancelledError:  # also where another source of this name took its place
             raise
         except Exception as error:
             self._failed(state, error)
@@ -128,21 +189,41 @@ class Registry:
             self._succeeded(state)
         self._on_refresh(source.name, self._clock.seconds() - began, not state.failures)
 
+    async def render_again(self) -> None:
+        """Render what still has the entries of a former `use`."""
+        for name in list(self._outdated):
+            listing = self.snapshot.listings.get(name)
+            if listing is not None:
+                fresh = await self._rendered(listing.delivery)
+                if self.snapshot.listings.get(name) is listing:  # else a refresh was faster
+                    self._take({**self.snapshot.listings, name: fresh})
+            self._outdated.discard(name)
+
+    async def _rendered(self, delivery: Delivery) -> Listing:
+        fragments: list[bytes] = []
+        render = self._render
+
+        def each() -> Iterator[None]:
+            for target in delivery.targets:
+                fragments.append(render(target))
+                yield
+
+        await in_slices(each(), self._clock)
+        if render is not self._render:  # a `use` came in between
+            return await self._rendered(delivery)
+        return Listing(delivery, fragments)
+
+    def _take(self, listings: Mapping[str, Listing]) -> None:
+        """A new snapshot, of these, in the order of the configuration."""
+        self.snapshot = Snapshot.of({n: listings[n] for n in self.states if n in listings})
+
     async def _accept(self, name: str, delivery: Delivery) -> None:
         """Take a delivery into a new snapshot, unless it is the one we have."""
         before = self.snapshot.listings.get(name)
         if before is not None and before.delivery is delivery:
             return
-        fragments: list[bytes] = []
-
-        def render() -> Iterator[None]:
-            for target in delivery.targets:
-                fragments.append(self._render(target))
-                yield
-
-        await in_slices(render(), self._clock)
-        listings = {**self.snapshot.listings, name: Listing(delivery, fragments)}
-        self.snapshot = Snapshot.of({n: listings[n] for n in self.states if n in listings})
+        listing = await self._rendered(delivery)
+        self._take({**self.snapshot.listings, name: listing})
         log.info(
             "source {source}: {count} targets, {left_out} left out, {dropped} dropped as bad",
             source=name,

@@ -16,6 +16,11 @@ class Secret:
     _value: str = ""
     _path: Path | None = None
 
+    @property
+    def path(self) -> Path | None:
+        """The file that it comes from, None for one that stands inline."""
+        return self._path
+
     def reveal(self) -> str:
         """The secret itself; a file is read anew, without the white space around its text.
 

@@ -24,16 +24,22 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration now, while there is still someone to read what is wrong."""
+        # A twistd in the background changes to another folder.
+        self["config"] = str(Path(self["config"]).absolute())
         try:
-            self.config = load_config(Path(self["config"]), os.environ)
+            self.config = self.load()
         except ConfigError as error:
             # A UsageError would end Twisted 22.4's twistd with success, after a page of usage.
             raise SystemExit(f"promproxy: {error}") from error
+
+    def load(self) -> Config:
+        """The configuration as it is now. Raises ConfigError."""
+        return load_config(Path(self["config"]), os.environ)
 
 
 def makeService(options: Options) -> Daemon:
     """The daemon, for twistd to start. Raises SystemExit with one line."""
     try:
-        return make_daemon(options.config, reactor)
+        return make_daemon(options.config, reactor, load=options.load)
     except ConfigError as error:
         raise SystemExit(f"promproxy: {error}") from error

@@ -74,12 +74,15 @@ def settle(clock: Clock) -> None:
 
 def make_registry(clock: Clock, *sources: Source, **options: Any) -> Registry:
     """A registry without jitter; not started."""
+    render = options.pop("render", EntryStyle().target_entry)
+    startup_grace = options.pop("startup_grace", 0.0)
     fields: dict[str, Any] = {
-        "render": EntryStyle().target_entry,
         "random": lambda: 0.0,
         "on_refresh": lambda name, seconds, succeeded: None,
     }
-    return Registry(sources=sources, clock=clock, **{**fields, **options})
+    registry = Registry(clock=clock, **{**fields, **options})
+    registry.use(sources, render, startup_grace)
+    return registry
 
 
 def registry_with(clock: Clock, *deliveries: Delivery) -> Registry:
@@ -225,9 +228,12 @@ class FakeOutbound:
 
     sent: list[Sent] = field(factory=list)
     cancelled: int = 0
+    version: int = 0
 
     def prepare(self, target: Target) -> Target:
         return target
+
+    prepare_new = prepare
 
     def send(self, prepared: Target, method: bytes, lines: bytes) -> Deferred[Response]:
         def count(_answer: object) -> None:

@@ -16,7 +16,7 @@ from promproxy.metrics import Metrics
 from promproxy.refresh_loop import RefreshLoop
 from promproxy.registry import Registry
 from promproxy.target import Delivery
-from promproxy.web.scrape import ScrapeResource
+from promproxy.web.scrape import ScrapeResource, ScrapeSettings
 from tests.fakes import (
     Caller,
     FakeOutbound,
@@ -285,9 +285,9 @@ class ScrapeTests(EarlyTestCase):
         scrapes: Any = ScrapeResource(
             registry=self.registry,
             outbound=self.outbound,
-            timeouts=Timeouts(),
-            limits=Limits(1000, 1000, 1000),
-            body_size_limit=0,
+            settings=ScrapeSettings(
+                timeouts=Timeouts(), limits=Limits(1000, 1000, 1000), body_size_limit=0
+            ),
             metrics=Metrics(),
             clock=self.clock,
             process_id=b"our-id",

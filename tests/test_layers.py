@@ -23,7 +23,7 @@ ROWS = (
     "refresh_loop registry scrape_metrics metrics limits",
     "web",
     "wiring",
-    "service simulation",
+    "service running simulation",
     "demo discover",
     "tap cli",
 )

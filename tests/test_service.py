@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.config.load import config_from_text
+from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
-from promproxy.service import STOP_SECONDS, Daemon, make_daemon, raise_file_limit
+from promproxy.running import STOP_SECONDS
+from promproxy.service import Daemon, make_daemon, raise_file_limit
 from tests.fakes import Caller, MemoryReactor, Wire, pull_by_clock, settle
 
 SCRAPE = "/singleTargetMetrics/vms/192.0.2.1:9100"
@@ -29,11 +32,17 @@ class ServiceTestCase(SynchronousTestCase):
         (self.folder / "targets.json").write_text(json.dumps([{"targets": ["192.0.2.1:9100"]}]))
         self.reactor = MemoryReactor(*taken)
         pull_by_clock(self, self.reactor)
-        text = text or "sources: [{name: vms, files: {paths: ['*.json']}}]"
-        return make_daemon(config_from_text(text, self.folder / "promproxy.yml", {}), self.reactor)
+        self.text = text or "sources: [{name: vms, files: {paths: ['*.json']}}]"
+        self.states: list[str] = []
+        return make_daemon(self.load(), self.reactor, load=self.load, on_state=self.states.append)
+
+    def load(self) -> Config:
+        """What the configuration says now."""
+        return config_from_text(self.text, self.folder / "promproxy.yml", {})
 
     def start(self, text: str = "") -> Daemon:
         daemon = self.make(text)
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
         daemon.privilegedStartService()
         daemon.startService()
         settle(self.reactor)

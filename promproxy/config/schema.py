@@ -151,6 +151,12 @@ class Source:
             raise ValueError(f"name: '{OWN_SOURCE}' is what we call ourselves; choose another")
 
     @property
+    def profiles(self) -> frozenset[str]:
+        """The outbound profiles that its targets may have."""
+        rules = self.cloud_foundry.select if self.cloud_foundry is not None else ()
+        return frozenset((self.outbound, *(rule.outbound for rule in rules))) - {""}
+
+    @property
     def interval(self) -> float:
         """Seconds between two refreshes."""
         return self.refresh_interval or (5.0 if self.files is not None else 60.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -43,16 +43,56 @@ class Prepared:
 
 @define(eq=False)
 class Outbound:
-    """Sends scrapes. The profile ``""`` is the default one and must be among them."""
+    """Sends scrapes. The profile ``""`` is the default one and must be among them.
 
-    _profiles: Mapping[str, Profile]
+    ``version`` grows whenever `prepare` may yield something else than before.
+    """
+
+    _profiles: Mapping[str, Profile] = field(factory=dict)
+    version: int = field(default=0, init=False)
+    _former: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
     _origin: Callable[..., Origin] = field(
         factory=lambda: lru_cache(REMEMBERED_ORIGINS)(_origin), init=False
     )
 
+    def use(self, profiles: Mapping[str, Profile], unsettled: Collection[str] = ()) -> None:
+        """Go on with other profiles; those that are not among them close their connections.
+
+        ``unsettled`` are sources whose targets are still those that were found under former
+        settings. They keep the former profiles until `settled`: new credentials go only to targets
+        that were chosen by the settings that came with them.
+        """
+        self._former = {source: self._profiles_of(source) for source in unsettled}
+        kept = {profile.agent for profile in profiles.values()}
+        for profile in self._profiles.values():
+            if profile.agent not in kept:
+                profile.agent.close()
+        self._profiles = profiles
+        self.version += 1
+
+    @property
+    def unsettled(self) -> Collection[str]:
+        """The sources whose targets keep former profiles."""
+        return self._former.keys()
+
+    def settled(self, source: str) -> None:
+        """All targets of a source are from now on those that its newest settings led to."""
+        if self._former.pop(source, None) is not None:
+            self.version += 1
+
+    def _profiles_of(self, source: str) -> Mapping[str, Profile]:
+        return self._former.get(source, self._profiles)
+
     def prepare(self, target: Target) -> Prepared:
         """What all scrapes of a target have in common, for `send`; worth keeping."""
-        profile = self._profiles[target.outbound]
+        return self._prepare(target, self._profiles_of(target.source))
+
+    def prepare_new(self, target: Target) -> Prepared:
+        """The same for a target that its source is about to deliver."""
+        return self._prepare(target, self._profiles)
+
+    def _prepare(self, target: Target, profiles: Mapping[str, Profile]) -> Prepared:
+        profile = profiles[target.outbound]
         origin = self._origin(target.scheme, target.host, target.port, target.router, profile.proxy)
         path = f"{target.path}?{target.query}" if target.query else target.path
         headers = [(name.encode(), value.encode()) for name, value in target.headers]

@@ -1,15 +1,19 @@
-"""``POST /-/refresh`` and ``GET /cache/invalidate``: look at the sources now."""
+"""``POST /-/refresh``, ``GET /cache/invalidate``: look at the sources now. ``POST /-/reload``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 
+from twisted.internet.defer import Deferred
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
+from promproxy.errors import ConfigError
 from promproxy.registry import Registry
 from promproxy.web.answers import no_source_answer, plain_answer, source_asked_for
+from promproxy.web.request import PlainRequest
 
 
 class _AdminResource(Resource):
@@ -42,6 +46,43 @@ class RefreshResource(_AdminResource):
         self._registry.refresh_soon(name)
         what = "all sources" if name is None else name
         return plain_answer(request, 202, f"refreshing {what}")
+
+    def render_HEAD(self, request: Request) -> bytes:
+        """No more than GET; Twisted would look for a `render_GET`."""
+        raise UnsupportedMethod((b"POST",))
+
+
+class ReloadResource(_AdminResource):
+    """Reads the configuration again. ``reload`` yields what could not be applied, in words."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        reload: Callable[[], Deferred[list[str]]],
+        *,
+        is_open: bool,
+    ) -> None:
+        super().__init__(registry, is_open=is_open)
+        self._reload = reload
+
+    def render_POST(self, request: PlainRequest) -> bytes | int:
+        """200 once it is in force; 500 and the reason where it cannot be, and nothing changed."""
+        refused = self._refuse(request, None)
+        if refused is not None:
+            return refused
+        Deferred.fromCoroutine(self._answer(request)).addErrback(request.processingFailed)
+        return NOT_DONE_YET
+
+    async def _answer(self, request: PlainRequest) -> None:
+        try:
+            warnings = await self._reload()
+        except ConfigError as error:
+            status, lines = 500, [f"cannot reload, all stays as it was: {error}"]
+        else:
+            status, lines = 200, ["reloaded", *warnings]
+        if not request.is_gone:
+            request.write(plain_answer(request, status, "\n".join(lines)))
+            request.finish()
 
     def render_HEAD(self, request: Request) -> bytes:
         """No more than GET; Twisted would look for a `render_GET`."""

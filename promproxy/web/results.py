@@ -22,6 +22,7 @@ class Record:
 
     target: Target
     prepared: Prepared = field(repr=False)
+    version: int  # of the outbound client, when it prepared this
     outcome: str = ""
     status: int = 0
     began: float = 0.0
@@ -48,12 +49,18 @@ class Results:
         record = self._records.get(target.id)
         if record is None:
             self._forget_former_targets()
-            record = self._records[target.id] = Record(target, self._outbound.prepare(target))
+            record = self._records[target.id] = Record(target, *self._prepare(target))
+        elif record.version != self._outbound.version:  # under another configuration
+            record.target = target
+            record.prepared, record.version = self._prepare(target)
         elif record.target is not target:  # delivered anew, and most likely as it was
             if record.target != target:
                 record.prepared = self._outbound.prepare(target)
             record.target = target
         return record
+
+    def _prepare(self, target: Target) -> tuple[Prepared, int]:
+        return self._outbound.prepare(target), self._outbound.version
 
     def last(self, target_id: str) -> Record | None:
         """The record of a target, None where it was not scraped yet."""

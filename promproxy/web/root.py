@@ -20,12 +20,13 @@ class Pages:
     healthy: IResource
     ready: IResource
     refresh: IResource
+    reload: IResource
     invalidate: IResource
     targets: IResource
 
 
-def make_root(pages: Pages, path_prefix: str = "") -> Resource:
-    """The tree; below the prefix it is there once more, for a reverse proxy that keeps it."""
+def make_root(pages: Pages, *path_prefixes: str) -> Resource:
+    """The tree; below each prefix it is there once more, for a reverse proxy that keeps it."""
     root = pages.landing
     root.putChild(b"", root)
     root.putChild(b"discovery", pages.discovery)
@@ -36,13 +37,15 @@ def make_root(pages: Pages, path_prefix: str = "") -> Resource:
     below_dash.putChild(b"healthy", pages.healthy)
     below_dash.putChild(b"ready", pages.ready)
     below_dash.putChild(b"refresh", pages.refresh)
+    below_dash.putChild(b"reload", pages.reload)
     root.putChild(b"-", below_dash)
     _mount(root, "/api/v1/targets", pages.targets)
     cache = _Folder()
     cache.putChild(b"invalidate", pages.invalidate)
     root.putChild(b"cache", cache)
-    if path_prefix:
-        _mount(root, path_prefix, root)
+    for prefix in path_prefixes:
+        if prefix:
+            _mount(root, prefix, root)
     return root
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import treq
-from attrs import define
+from attrs import define, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -60,11 +60,21 @@ _CONTROLS = bytes((*range(0x20), 0x7F))
 _CONTROLS_TO_SPACES = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 
 
+@frozen(kw_only=True)
+class ScrapeSettings:
+    """What the configuration says of scrapes. ``body_size_limit`` 0: no limit."""
+
+    timeouts: Timeouts
+    limits: Limits
+    body_size_limit: int
+
+
 @define(eq=False)
 class _Scrape:
     """One scrape under way."""
 
     record: Record
+    settings: ScrapeSettings
     request: PlainRequest
     began: float
     ends: float
@@ -81,7 +91,10 @@ class _Scrape:
 
 
 class ScrapeResource(Resource):
-    """``/singleTargetMetrics/<id>``."""
+    """``/singleTargetMetrics/<id>``.
+
+    ``settings`` may be replaced at any time; a scrape goes on with those that it began with.
+    """
 
     isLeaf = True
 
@@ -89,9 +102,7 @@ class ScrapeResource(Resource):
         self,
         registry: Registry,
         outbound: Outbound,
-        timeouts: Timeouts,
-        limits: Limits,
-        body_size_limit: int,
+        settings: ScrapeSettings,
         metrics: Metrics,
         clock: IReactorTime,
         process_id: bytes,
@@ -99,9 +110,7 @@ class ScrapeResource(Resource):
         super().__init__()
         self._registry = registry
         self._outbound = outbound
-        self._timeouts = timeouts
-        self._limits = limits
-        self._body_size_limit = body_size_limit
+        self.settings = settings
         self._metrics = metrics
         self._clock = clock
         self.results = Results(registry, outbound)
@@ -123,8 +132,9 @@ class ScrapeResource(Resource):
         if target is None:
             return self._no_target(request)
         began = self._clock.seconds()
-        ends = began + self._timeouts.deadline_in(request.fields.last(_TIMEOUT_FIELD))
-        scrape = _Scrape(self.results.of(target), request, began, ends)
+        settings = self.settings
+        ends = began + settings.timeouts.deadline_in(request.fields.last(_TIMEOUT_FIELD))
+        scrape = _Scrape(self.results.of(target), settings, request, began, ends)
         scraping = Deferred.fromCoroutine(self._answer(scrape))
         if not scraping.called:
             self._under_way[scrape] = scraping
@@ -135,10 +145,10 @@ class ScrapeResource(Resource):
         return NOT_DONE_YET
 
     async def _answer(self, scrape: _Scrape) -> None:
-        target = scrape.target
+        target, limits = scrape.target, scrape.settings.limits
         try:
             try:
-                waiting = self._limits.enter(target)
+                waiting = limits.enter(target)
                 if waiting is not None:
                     await waiting
                 scrape.has_place = True
@@ -146,7 +156,7 @@ class ScrapeResource(Resource):
             finally:
                 scrape.request.on_lost = None  # else request and scrape would hold each other
                 if scrape.has_place:
-                    self._limits.leave(target)
+                    limits.leave(target)
         except (ScrapeError, CutShort, CancelledError) as error:
             self._failed(scrape, error)
         else:
@@ -162,9 +172,9 @@ class ScrapeResource(Resource):
         if is_redirect(response.code):
             response.stopProducing()
             raise BadUpstream(f"it redirects{_where_to(response)}, which is not followed")
-        if 0 < self._body_size_limit < _known_length(response):
+        if 0 < scrape.settings.body_size_limit < _known_length(response):
             response.stopProducing()
-            raise self._too_large()
+            raise _too_large(scrape)
         scrape.is_unknown_to_router = says_unknown_to_router(response.code, response.raw_headers)
         request.setResponseCode(response.code, response.phrase)
         request.pass_on(
@@ -175,7 +185,7 @@ class ScrapeResource(Resource):
     async def _relay(self, scrape: _Scrape, response: Response) -> None:
         """Pass the body on as fast as the caller takes it."""
         request = scrape.request
-        limit = self._body_size_limit
+        limit = scrape.settings.body_size_limit
 
         def write(data: bytes) -> None:
             scrape.size += len(data)
@@ -190,7 +200,7 @@ class ScrapeResource(Resource):
         else:
             await self._stream(scrape, response, write)
         if 0 < limit < scrape.size:  # all of it had arrived before it could be stopped
-            raise self._too_large()
+            raise _too_large(scrape)
 
     async def _stream(
         self, scrape: _Scrape, response: Response, write: Callable[[bytes], None]
@@ -240,14 +250,11 @@ class ScrapeResource(Resource):
             return DeadlinePassed(f"no complete answer within {self._seconds(scrape):.3g} s")
         if isinstance(error, CancelledError):
             return Busy("promproxy is stopping")
-        if 0 < self._body_size_limit < scrape.size:
-            return self._too_large()
+        if 0 < scrape.settings.body_size_limit < scrape.size:
+            return _too_large(scrape)
         if isinstance(error, ScrapeError):
             return error
         return BadUpstream("its answer broke off")
-
-    def _too_large(self) -> BadUpstream:
-        return BadUpstream(f"its answer is larger than {self._body_size_limit} bytes")
 
     def _refuse(self, scrape: _Scrape, error: ScrapeError) -> None:
         target, request = scrape.target, scrape.request
@@ -338,6 +345,10 @@ def _caller_headers(fields: Fields) -> CallerHeaders:
 def _clean(value: bytes | None) -> bytes | None:
     """A field's value fit to be sent (RFC 9110, section 5.5)."""
     return None if value is None else value.translate(_CONTROLS_TO_SPACES)
+
+
+def _too_large(scrape: _Scrape) -> BadUpstream:
+    return BadUpstream(f"its answer is larger than {scrape.settings.body_size_limit} bytes")
 
 
 def _known_length(response: Response) -> int:

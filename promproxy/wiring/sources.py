@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred
 
 from promproxy.config import cloud_foundry, schema
 from promproxy.config.http_client import HttpClient
+from promproxy.http.agent import OutboundAgent
 from promproxy.http.fetch import Fetcher
 from promproxy.http.outbound import Outbound
 from promproxy.secret import Secret
@@ -30,12 +31,16 @@ from promproxy.wiring.profiles import make_profile
 
 @frozen(kw_only=True)
 class SourceMaker:
-    """Makes sources of every kind; all of them share what stands here."""
+    """Makes sources of every kind; all of them share what stands here.
+
+    ``agents`` are those through which they ask for their targets.
+    """
 
     reactor: Any
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
     outbound: Outbound
     promregator_labels: bool
+    agents: list[OutboundAgent] = field(factory=list, init=False)
 
     def make(self, source: schema.Source, config: schema.Config) -> Source:
         """The source that a part of the configuration describes. Raises ConfigError."""
@@ -95,6 +100,7 @@ class SourceMaker:
 
     def _fetcher(self, http: HttpClient, timeout: float, max_size: int) -> Fetcher:
         profile = make_profile(self.reactor, http)
+        self.agents.append(profile.agent)
         return Fetcher(
             agent=profile.agent,
             clock=self.reactor,

@@ -16,7 +16,7 @@ from tests.fakes import make_target
 LINES = b"Accept: */*\r\n"
 
 
-@define
+@define(eq=False)
 class RecordingAgent:
     """Keeps what it is to send."""
 

@@ -33,6 +33,7 @@ class RootTests(SynchronousTestCase):
             "healthy",
             "ready",
             "refresh",
+            "reload",
             "invalidate",
             "targets",
         )
@@ -51,6 +52,7 @@ class RootTests(SynchronousTestCase):
             ("/-/healthy", b"healthy"),
             ("/-/ready", b"ready"),
             ("/-/refresh", b"refresh"),
+            ("/-/reload", b"reload"),
             ("/cache/invalidate", b"invalidate"),
             ("/api/v1/targets", b"targets"),
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
@@ -17,7 +18,7 @@ from promproxy.limits import Limits
 from promproxy.metrics import Metrics
 from promproxy.target import Delivery
 from promproxy.web.root import Pages, make_root
-from promproxy.web.scrape import ScrapeResource
+from promproxy.web.scrape import ScrapeResource, ScrapeSettings
 from tests.fakes import (
     Answer,
     Caller,
@@ -55,9 +56,11 @@ class ScrapeTestCase(SynchronousTestCase):
         self.scrapes = ScrapeResource(
             registry=registry,
             outbound=self.outbound,
-            timeouts=Timeouts(),
-            limits=Limits(*self.limits),
-            body_size_limit=self.body_size_limit,
+            settings=ScrapeSettings(
+                timeouts=Timeouts(),
+                limits=Limits(*self.limits),
+                body_size_limit=self.body_size_limit,
+            ),
             metrics=self.metrics,
             clock=self.clock,
             process_id=b"our-id",
@@ -71,6 +74,7 @@ class ScrapeTestCase(SynchronousTestCase):
             healthy=other,
             ready=other,
             refresh=other,
+            reload=other,
             invalidate=other,
             targets=other,
         )
@@ -378,7 +382,7 @@ class RefusalTests(ErrorTestCase):
 
     def test_no_place_before_the_deadline(self) -> None:
         """503; a place that comes free later goes to nobody who has left."""
-        self.scrapes._limits = Limits(1, 1, 5)
+        self.scrapes.settings = evolve(self.scrapes.settings, limits=Limits(1, 1, 5))
         first = self.new_caller()
         first.send("GET", PATH, X_Prometheus_Scrape_Timeout_Seconds="60")
         self.begin()
@@ -570,7 +574,7 @@ class CallerLeavesTests(ScrapeTestCase):
 
     def test_while_it_waits_for_a_place(self) -> None:
         """It gives up its turn; the target is never asked."""
-        self.scrapes._limits = Limits(1, 1, 5)
+        self.scrapes.settings = evolve(self.scrapes.settings, limits=Limits(1, 1, 5))
         other = self.new_caller()
         other.send("GET", PATH)
         self.begin()

@@ -1,0 +1,211 @@
+"""What lives as long as the process, whatever is configured meanwhile."""
+
+from __future__ import annotations
+
+import random
+import resource
+import secrets
+from collections.abc import Callable, Collection, Sequence
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+from twisted.web.resource import Resource
+
+from promproxy.config import schema
+from promproxy.errors import ConfigError
+from promproxy.forwarding import Timeouts
+from promproxy.limits import Limits
+from promproxy.metrics import Metrics
+from promproxy.registry import Registry
+from promproxy.web.admin import InvalidateResource, RefreshResource, ReloadResource
+from promproxy.web.api import TargetsResource
+from promproxy.web.discovery import DiscoveryResource, DocumentCache
+from promproxy.web.health import HealthyResource, ReadyResource
+from promproxy.web.landing import LandingResource
+from promproxy.web.metrics import MetricsResource
+from promproxy.web.root import Pages, make_root
+from promproxy.web.scrape import ScrapeResource, ScrapeSettings
+from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
+from promproxy.wiring.generation import Generation, GenerationMaker
+
+STOP_SECONDS = 5.0
+
+READY, RELOADING, STOPPING = "ready", "reloading", "stopping"
+
+log = Logger()
+
+
+@define(eq=False)
+class Running:
+    """The registry, both sides of HTTP and the metrics, and what is configured at the moment.
+
+    ``load`` reads the configuration anew, in a thread, and raises ConfigError. ``on_state`` is
+    told RELOADING and, when that is over, READY.
+    """
+
+    _maker: GenerationMaker
+    generation: Generation
+    _load: Callable[[], schema.Config]
+    _on_state: Callable[[str], None]
+    metrics: Metrics = field(factory=Metrics, init=False)
+    registry: Registry = field(init=False)
+    site: PromproxySite = field(init=False)
+    _scrapes: ScrapeResource = field(init=False)
+    _listen: Sequence[str] = field(init=False)
+    _prefixes: set[str] = field(factory=set, init=False)
+    _reloads: DeferredLock = field(factory=DeferredLock, init=False)
+    _is_stopping: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        config, reactor = self.generation.config, self._maker.reactor
+        self._listen = config.listen
+        self.registry = Registry(reactor, random.random, self._refreshed)
+        self._scrapes = ScrapeResource(
+            registry=self.registry,
+            outbound=self._maker.outbound,
+            settings=scrape_settings(config.scrape),
+            metrics=self.metrics,
+            clock=reactor,
+            process_id=secrets.token_hex(8).encode(),
+        )
+        self.site = PromproxySite(self._root(), reactor, max_connections=max_connections(config))
+        self._supply()
+        self.metrics.watch(lambda: self.registry.snapshot, lambda: self.registry.states)
+        self.metrics.watch_connections(self.site.connections)
+        self.metrics.reloaded(True, reactor.seconds())
+
+    def reload(self) -> Deferred[list[str]]:
+        """Read the configuration again, and go on with it; one reload at a time.
+
+        Fires with what could not be applied, a line each. Fails with ConfigError, and then
+        nothing has changed. Either was logged already.
+        """
+        reloading: Deferred[list[str]] = self._reloads.run(
+            lambda: Deferred.fromCoroutine(self._reload())
+        )
+        return reloading
+
+    async def _reload(self) -> list[str]:
+        self._on_state(RELOADING)
+        try:
+            generation = await self._maker.in_thread(self._next_generation)
+            if self._is_stopping:
+                raise ConfigError("promproxy is stopping")
+            await self._use(generation)
+        except ConfigError as error:
+            log.error("cannot reload, all stays as it was: {error}", error=str(error))
+            self.metrics.reloaded(False)
+            raise
+        except Exception as error:
+            log.failure("cannot reload")
+            self.metrics.reloaded(False)
+            raise ConfigError("an unexpected error, see the log") from error
+        finally:
+            if not self._is_stopping:
+                self._on_state(READY)
+        self.metrics.reloaded(True, self._maker.reactor.seconds())
+        return self._warnings()
+
+    def _next_generation(self) -> Generation:
+        return self._maker.make(self._load(), self.generation)
+
+    def _warnings(self) -> list[str]:
+        warnings = []
+        if self.generation.config.listen != self._listen:
+            warnings.append("listen has changed: that takes a restart")
+        for text in warnings:
+            log.warn("{text}", text=text)
+        return warnings
+
+    async def _use(self, generation: Generation) -> None:
+        """Go on with another configuration, at once; what takes time is done when this returns.
+
+        A scrape under way ends as it began.
+        """
+        before, self.generation = self.generation, generation
+        if generation.config.scrape != before.config.scrape:
+            self._scrapes.settings = scrape_settings(generation.config.scrape)
+        self._supply(generation.changed(before))
+        self.site.connections.limit = max_connections(generation.config)
+        self.site.resource = self._root()
+        for agent in before.agents - generation.agents:
+            agent.close()
+        log.info("reloaded: {changes}", changes=generation.changes(before))
+        await self.registry.render_again()
+
+    def _supply(self, changed: Collection[str] = ()) -> None:
+        """Hand over profiles and sources; those in ``changed`` had other settings before."""
+        generation, outbound = self.generation, self._maker.outbound
+        outbound.use(
+            {name: made.thing for name, made in generation.profiles.items()},
+            unsettled={*changed, *outbound.unsettled} & generation.sources.keys(),
+        )
+        self.registry.use(
+            [made.thing for made in generation.sources.values()],
+            generation.render,
+            generation.config.discovery.startup_grace,
+        )
+
+    def _refreshed(self, source: str, seconds: float, succeeded: bool) -> None:
+        self.metrics.refreshed(source, seconds, succeeded)
+        if succeeded:
+            self._maker.outbound.settled(source)
+
+    def _root(self) -> Resource:
+        """The tree of pages as the newest configuration wants it."""
+        config, registry = self.generation.config, self.registry
+        own_entry = self.generation.style.own_entry() if config.discovery.own_metrics else None
+        pages = Pages(
+            landing=LandingResource(registry),
+            discovery=DiscoveryResource(
+                registry, DocumentCache(self._maker.in_thread, own_entry), config.discovery.address
+            ),
+            scrape=self._scrapes,
+            metrics=MetricsResource(self.metrics.registry),
+            healthy=HealthyResource(),
+            ready=ReadyResource(registry),
+            refresh=RefreshResource(registry, is_open=config.open_admin),
+            reload=ReloadResource(registry, self.reload, is_open=config.open_admin),
+            invalidate=InvalidateResource(registry, is_open=config.open_admin),
+            targets=TargetsResource(registry, self._scrapes.results),
+        )
+        # Prometheus may go on for minutes with the paths that it was told before.
+        self._prefixes.add(config.discovery.path_prefix)
+        return make_root(pages, *sorted(self._prefixes))
+
+    async def stop(self) -> None:
+        """Answer what is under way for a few seconds, then let go of everything."""
+        self._is_stopping = True
+        await self.registry.stop()
+        idle = self._scrapes.when_idle()
+        idle.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
+        await idle
+        self._scrapes.cancel_all()
+        await self._maker.outbound.close()
+
+
+def scrape_settings(config: schema.Scrape) -> ScrapeSettings:
+    """What is configured of scrapes, with limits that nothing counts against yet."""
+    return ScrapeSettings(
+        timeouts=Timeouts(
+            default=config.default_timeout,
+            maximum=config.max_timeout,
+            offset=config.timeout_offset,
+        ),
+        limits=Limits(
+            config.max_concurrent,
+            config.max_concurrent_per_host,
+            config.max_concurrent_per_target,
+        ),
+        body_size_limit=config.body_size_limit,
+    )
+
+
+def max_connections(config: schema.Config) -> int:
+    """How many connections callers may have; by default half of the files that may be open.
+
+    The other half is for connections to targets.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return config.max_connections or min(hard // 2, MAX_CONNECTIONS)

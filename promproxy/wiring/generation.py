@@ -1,0 +1,166 @@
+"""Everything that one configuration is made into, and what the next one takes over from it.
+
+Nothing here listens, asks or closes anything, and the generation before is only read: a
+configuration that cannot be used changes nothing, and all of it may happen in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import attrs
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamServerEndpoint
+
+from promproxy.config import schema
+from promproxy.config.http_client import HttpClient, TlsConfig
+from promproxy.discovery import EntryStyle
+from promproxy.http.agent import OutboundAgent
+from promproxy.http.outbound import Outbound, Profile
+from promproxy.secret import Secret
+from promproxy.sources import Source
+from promproxy.target import Target
+from promproxy.wiring.endpoints import make_endpoint
+from promproxy.wiring.profiles import make_profile
+from promproxy.wiring.sources import SourceMaker
+
+T = TypeVar("T")
+
+
+@frozen(eq=False)
+class Made(Generic[T]):
+    """Something that settings were made into. Equal ``settings`` would lead to an equal thing.
+
+    ``agents`` are those whose connections are the thing's own.
+    """
+
+    thing: T
+    settings: object
+    agents: tuple[OutboundAgent, ...] = ()
+
+
+@frozen(eq=False, kw_only=True)
+class Generation:
+    """What a configuration was made into. ``render`` makes a target's discovery entry."""
+
+    config: schema.Config
+    endpoints: Sequence[IStreamServerEndpoint]
+    style: EntryStyle
+    render: Callable[[Target], bytes]
+    profiles: Mapping[str, Made[Profile]]
+    sources: Mapping[str, Made[Source]]
+
+    @property
+    def agents(self) -> set[OutboundAgent]:
+        """Those of all sources; profiles' own are closed by the outbound client."""
+        return {agent for made in self.sources.values() for agent in made.agents}
+
+    def changes(self, before: Generation) -> str:
+        """What a reload did to the sources, in words."""
+        here, there = self.sources.keys(), before.sources.keys()
+        kinds = {"new": here - there, "changed": self.changed(before), "removed": there - here}
+        parts = [f"{kind} {', '.join(sorted(names))}" for kind, names in kinds.items() if names]
+        return f"sources {'; '.join(parts)}" if parts else "no source has changed"
+
+    def changed(self, before: Generation) -> list[str]:
+        """The sources that were there before, but of other settings."""
+        return [
+            name
+            for name, made in self.sources.items()
+            if name in before.sources and before.sources[name] is not made
+        ]
+
+
+@frozen(kw_only=True)
+class GenerationMaker:
+    """Makes generations. ``outbound`` is what sources that ask targets themselves ask by."""
+
+    reactor: Any
+    in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    outbound: Outbound
+
+    def make(self, config: schema.Config, before: Generation | None = None) -> Generation:
+        """What has not changed since ``before`` is taken over. Raises ConfigError."""
+        style = EntryStyle(scheme=config.discovery.scheme, path_prefix=config.discovery.path_prefix)
+        is_same_style = before is not None and before.style == style
+        profiles = {"": HttpClient(), **config.outbound}
+        return Generation(
+            config=config,
+            endpoints=[make_endpoint(self.reactor, text) for text in config.listen],
+            style=style,
+            render=before.render if before is not None and is_same_style else style.target_entry,
+            profiles={
+                name: self._profile(http, before.profiles.get(name) if before else None)
+                for name, http in profiles.items()
+            },
+            sources={
+                source.name: self._source(
+                    source, config, before.sources.get(source.name) if before else None
+                )
+                for source in config.sources
+            },
+        )
+
+    def _profile(self, http: HttpClient, before: Made[Profile] | None) -> Made[Profile]:
+        settings = (http, files_of(http))
+        if before is not None and before.settings == settings:
+            return before
+        profile = make_profile(self.reactor, http)
+        return Made(profile, settings, (profile.agent,))
+
+    def _source(
+        self, source: schema.Source, config: schema.Config, before: Made[Source] | None
+    ) -> Made[Source]:
+        # Of the profiles only this decides which targets there are; all else of them does not
+        # concern the source.
+        with_credentials = {name for name, p in config.outbound.items() if p.has_credentials}
+        settings = (
+            source,
+            files_of(source),
+            with_credentials & set(source.profiles),
+            config.discovery.promregator_labels,
+        )
+        if before is not None and before.settings == settings:
+            return before
+        maker = SourceMaker(
+            reactor=self.reactor,
+            in_thread=self.in_thread,
+            outbound=self.outbound,
+            promregator_labels=config.discovery.promregator_labels,
+        )
+        made = maker.make(source, config)
+        return Made(made, settings, tuple(maker.agents))
+
+
+def files_of(settings: object) -> dict[Path, bytes]:
+    """What the files hold, as a hash, that settings stand for: secrets, certificates, keys.
+
+    One that cannot be read is left to whoever needs it.
+    """
+    found = {}
+    for path in _paths(settings):
+        try:
+            found[path] = sha256(path.read_bytes()).digest()
+        except OSError:
+            found[path] = b""
+    return found
+
+
+def _paths(settings: object) -> Iterator[Path]:
+    if isinstance(settings, Secret):
+        if settings.path is not None:
+            yield settings.path
+    elif isinstance(settings, TlsConfig):
+        files = (settings.ca_file, settings.cert_file, settings.key_file)
+        yield from (file for file in files if file is not None)
+    elif isinstance(settings, (tuple, Mapping)):
+        values = settings.values() if isinstance(settings, Mapping) else settings
+        for value in values:
+            yield from _paths(value)
+    elif attrs.has(cls := type(settings)):
+        for field in attrs.fields(cls):
+            yield from _paths(getattr(settings, field.name))
