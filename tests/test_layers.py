@@ -25,7 +25,7 @@ ROWS = (
     "web",
     "wiring",
     "service running simulation",
-    "demo discover",
+    "commands",
     "tap cli",
 )
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names.split()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from promproxy.commands.running import port, run_under_reactor
 from promproxy.config.load import config_from_text
 from promproxy.errors import ConfigError
 from promproxy.service import make_daemon
@@ -47,8 +49,20 @@ Ctrl-C ends it.
 """
 
 
-async def run_demo(reactor: Any, port: int) -> int:
-    """Run until a signal comes. Raises ConfigError, also where the port is taken."""
+def add(commands: Any) -> None:
+    """Add its parser."""
+    parser = commands.add_parser("demo", help="run promproxy on a simulated foundation")
+    parser.add_argument("--port", type=port, default=8080, metavar="N")
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace, reactor: Any) -> int:
+    """The exit status, once a signal has ended it."""
+    return run_under_reactor(lambda: _demonstrate(reactor, options.port))
+
+
+async def _demonstrate(reactor: Any, port: int) -> int:
+    """Raises ConfigError, also where the port is taken."""
     simulation = Simulation(reactor, size=Size(orgs=3, spaces=6, apps=20, instances=40))
     await simulation.start()
     text = _CONFIG.format(port=port, api=simulation.api_url, router=simulation.router_url)

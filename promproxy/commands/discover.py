@@ -5,18 +5,39 @@ from __future__ import annotations
 import json
 import os
 import sys
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 from twisted.internet.threads import deferToThreadPool
 
+from promproxy.commands.running import run_under_reactor
+from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
 from promproxy.target import Delivery
 from promproxy.wiring.profiles import make_outbound
 from promproxy.wiring.sources import SourceMaker
+
+
+def add(commands: Any) -> None:
+    """Add its parser."""
+    parser = commands.add_parser("discover", help="run discovery once and print the targets")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--source", metavar="NAME", help="only this source")
+    parser.add_argument("--json", action="store_true", help="print JSON, not a table")
+    parser.add_argument("--explain", action="store_true", help="also what was left out, and why")
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace, reactor: Any) -> int:
+    """The exit status. Raises ConfigError."""
+    config = load_config(options.file, os.environ)
+    report = Report(as_json=options.json, explain=options.explain)
+    return run_under_reactor(lambda: discover(config, reactor, options.source, report))
 
 
 @frozen(kw_only=True)
