@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check bench coverage clean
+.PHONY: demo test check bench docs coverage clean
 
 demo: $(VENV)/installed
 	@$(BIN)/promproxy demo
@@ -17,6 +17,10 @@ test: $(VENV)/installed
 
 check: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# Renews the parts of docs/ that follow from the code; a test tells where that was forgotten.
+docs: $(VENV)/installed
+	@$(BIN)/python -m docs.generate
 
 # On Debian's Python too where its Twisted is installed. `make bench BENCH=--quick` only prints.
 DEBIAN = $(if $(wildcard /usr/bin/twistd3),--python /usr/bin/python3)

@@ -35,7 +35,7 @@ metrics_path = matching(r"/[!-\"$-~]*(?<!\?)", "a path such as /metrics")
 
 
 def label_selector(place: Place) -> LabelSelector:
-    """Such as ``monitoring=prometheus,!legacy``."""
+    """A label selector such as ``monitoring=prometheus,!legacy``, as the API writes it."""
     try:
         return parse_label_selector(text(place))
     except ValueError as error:
@@ -43,7 +43,7 @@ def label_selector(place: Place) -> LabelSelector:
 
 
 def template(place: Place) -> str:
-    """A label's value with fields of a target in braces."""
+    """A text with fields of a target in braces, such as ``{org_name}-{app_name}``."""
     value = text(place)
     try:
         for _literal, name, spec, conversion in Formatter().parse(value):

@@ -33,7 +33,7 @@ def url(place: Place) -> str:
 
 @frozen(kw_only=True)
 class BasicAuth:
-    """RFC 7617."""
+    """A user and a password, sent with every request (RFC 7617)."""
 
     username: str = setting(text, doc="the user")
     password: Secret = setting(secret, default=Secret(), doc="the password")

@@ -2,6 +2,10 @@
 
 `setting` ties a reader to a field of a schema class, and `section` reads such a class: unknown
 keys are errors, a missing key takes the field's default, a secret may stand in a file of its own.
+
+The reference manual shows the readers' names and the first lines of their docstrings (see
+`reference`), so those say what may be written. Readers that are made of others are classes, for the
+manual to look into.
 """
 
 from __future__ import annotations
@@ -9,9 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
+from attrs import frozen
 
 from promproxy.config import units
 from promproxy.config.place import Place
@@ -29,12 +34,16 @@ def setting(reader: Reader[Any], *, default: Any = attrs.NOTHING, doc: str) -> A
     )
 
 
-def section(cls: type[T]) -> Reader[T]:
+@frozen
+class Section(Generic[T]):
     """Reads a mapping as an instance of a schema class."""
 
-    def read(place: Place) -> T:
+    cls: type[T]
+
+    def __call__(self, place: Place) -> T:
+        """Raises ConfigError for a key that is unknown, missing or bad."""
         # mypy does not know that every schema class is an attrs class.
-        fields = {f.name: f for f in attrs.fields(cls)}  # type: ignore[arg-type]
+        fields = {f.name: f for f in attrs.fields(self.cls)}  # type: ignore[arg-type]
         twins = {f"{n}_file": n for n, f in fields.items() if f.metadata["reader"] is secret}
         values: dict[str, Any] = {}
         entries = place.entries()
@@ -49,18 +58,22 @@ def section(cls: type[T]) -> Reader[T]:
             if field.default is attrs.NOTHING and name not in values:
                 place.fail(f"'{name}' is missing")
         try:
-            return cls(**values)
+            return self.cls(**values)
         except ValueError as error:  # which may begin with the key that it is about
             key, _, message = str(error).partition(": ")
             if key in entries:
                 entries[key].fail(message)
             place.fail(str(error))
 
-    return read
+
+section = Section
 
 
 def text(place: Place) -> str:
-    """Any string; a number is not taken for one, since YAML may have changed its digits."""
+    """A string; one that looks like a number, ``true`` or ``null`` needs quotes.
+
+    A number is not taken for one, since YAML may have changed its digits.
+    """
     value = place.scalar("a string")
     if not place.is_string():
         place.expected("a string; put it in quotes")
@@ -71,17 +84,22 @@ def text(place: Place) -> str:
     return value
 
 
-def matching(pattern: str, what: str) -> Reader[str]:
+@frozen
+class Matching:
     """Reads a string that matches the pattern as a whole; ``what`` says so in words."""
-    compiled = re.compile(pattern)
 
-    def read(place: Place) -> str:
+    pattern: str
+    what: str
+
+    def __call__(self, place: Place) -> str:
+        """The string."""
         value = text(place)
-        if not compiled.fullmatch(value):
-            place.expected(what)
+        if not re.fullmatch(self.pattern, value):
+            place.expected(self.what)
         return value
 
-    return read
+
+matching = Matching
 
 
 def integer(place: Place) -> int:
@@ -101,7 +119,7 @@ def positive(place: Place) -> int:
 
 
 def port(place: Place) -> int:
-    """A port's number."""
+    """A port, from 1 to 65535."""
     value = integer(place)
     if not 0 < value < 65536:
         place.expected("a port from 1 to 65535")
@@ -109,7 +127,7 @@ def port(place: Place) -> int:
 
 
 def regex(place: Place) -> re.Pattern[str]:
-    """A regular expression of Python's, which regards no case."""
+    """A regular expression of Python's, which has no regard to case."""
     try:
         return re.compile(text(place), re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
@@ -132,12 +150,12 @@ def _in_units(parse: Callable[[str], T], place: Place) -> T:
 
 
 def duration(place: Place) -> float:
-    """Seconds."""
+    """A duration such as ``30s``, ``500ms`` or ``1h30m``; read as seconds."""
     return _in_units(units.duration_from_text, place)
 
 
 def positive_duration(place: Place) -> float:
-    """Seconds, more than 0."""
+    """A duration of more than 0."""
     seconds = duration(place)
     if seconds <= 0:
         place.expected("a duration of more than 0")
@@ -145,7 +163,7 @@ def positive_duration(place: Place) -> float:
 
 
 def size(place: Place) -> int:
-    """Bytes."""
+    """A size such as ``512KB`` or ``10MB`` (1 KB is 1024 bytes), or ``0``; read as bytes."""
     return _in_units(units.size_from_text, place)
 
 
@@ -158,7 +176,7 @@ def path(place: Place) -> Path:
 
 
 def secret(place: Place) -> Secret:
-    """A secret that stands in the configuration itself."""
+    """A string that is never shown; ``NAME_file`` names a file that holds it, in its place."""
     return Secret(text(place))
 
 
@@ -172,23 +190,48 @@ def secret_file(place: Place) -> Secret:
     return found
 
 
-def one_of(*words: str) -> Reader[str]:
+@frozen
+class OneOf:
     """Reads one of the words."""
 
-    def read(place: Place) -> str:
+    words: tuple[str, ...]
+
+    def __call__(self, place: Place) -> str:
+        """The word."""
         value = text(place)
-        if value not in words:
-            place.expected(f"one of {', '.join(words)}")
+        if value not in self.words:
+            place.expected(f"one of {', '.join(self.words)}")
         return value
 
-    return read
+
+def one_of(*words: str) -> OneOf:
+    """A reader of one of the words."""
+    return OneOf(words)
 
 
-def list_of(reader: Reader[T]) -> Reader[tuple[T, ...]]:
+@frozen
+class ListOf(Generic[T]):
     """Reads a list."""
-    return lambda place: tuple(reader(item) for item in place.items())
+
+    item: Reader[T]
+
+    def __call__(self, place: Place) -> tuple[T, ...]:
+        """Its items, in order."""
+        return tuple(self.item(item) for item in place.items())
 
 
-def mapping_of(reader: Reader[T]) -> Reader[dict[str, T]]:
+list_of = ListOf
+
+
+@frozen
+class MappingOf(Generic[T]):
     """Reads a mapping with free keys."""
-    return lambda place: {key: reader(at) for key, at in place.entries().items()}
+
+    value: Reader[T]
+
+    def __call__(self, place: Place) -> dict[str, T]:
+        """Its values by their keys."""
+        return {key: self.value(at) for key, at in place.entries().items()}
+
+
+mapping_of = MappingOf

@@ -35,7 +35,7 @@ source_name = matching("[a-z][a-z0-9-]{0,30}", "a name such as prod-1: a-z, 0-9 
 
 
 def host_port(place: Place) -> str:
-    """Such as ``promproxy.example.org:8080``; the port may be left out."""
+    """An address such as ``promproxy.example.org:8080``; the port may be left out."""
     value = text(place)
     if valid_address(value.encode()) is None:
         place.expected("host:port")

@@ -30,3 +30,22 @@ def size_from_text(text: str) -> int:
     if match is None:
         raise ValueError("a size such as 512KB or 10MB")
     return int(float(match[1]) * 1024 ** " KMGTPE".index(match[2] or " "))
+
+
+def text_from_duration(seconds: float) -> str:
+    """A duration as `duration_from_text` reads it: ``1h30m``, ``250ms``, ``0s``."""
+    left = round(seconds * 1000)
+    parts = []
+    for unit, size in _SECONDS.items():
+        count, left = divmod(left, round(size * 1000))
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def text_from_size(size: int) -> str:
+    """A size as `size_from_text` reads it, in the largest unit without a fraction: ``64MB``."""
+    power = 0
+    while size and size % 1024 == 0 and power < 6:
+        size, power = size // 1024, power + 1
+    return f"{size}{' KMGTPE'[power].strip()}B"

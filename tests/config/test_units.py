@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.units import duration_from_text, size_from_text
+from promproxy.config.units import (
+    duration_from_text,
+    size_from_text,
+    text_from_duration,
+    text_from_size,
+)
 
 MILLISECONDS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
@@ -58,6 +63,20 @@ class DurationTests(SynchronousTestCase):
         seconds = duration_from_text(as_text(milliseconds))
         assert math.isclose(seconds, milliseconds / 1000, abs_tol=1e-6)
 
+    def test_as_text(self) -> None:
+        """In as few words as there are."""
+        for seconds, text in (
+            *((0.0, "0s"), (0.25, "250ms"), (60.0, "1m"), (90.0, "1m30s"), (86400.0, "1d")),
+            *((31536000.0, "1y"), (0.0004, "0s"), (0.29, "290ms")),
+        ):
+            self.assertEqual(text_from_duration(seconds), text)
+
+    @given(st.integers(0, 10**13))
+    def test_back_and_forth(self, milliseconds: int) -> None:
+        """What we write means to us what it meant before."""
+        seconds = duration_from_text(text_from_duration(milliseconds / 1000))
+        assert math.isclose(seconds, milliseconds / 1000, abs_tol=1e-6)
+
     @given(st.text("019ywdhms ", max_size=9))
     def test_any_text(self, text: str) -> None:
         """A duration that is finite and not negative, or a ValueError."""
@@ -91,3 +110,16 @@ class SizeTests(SynchronousTestCase):
         for digits in (16, 400):
             self.assertRaises(ValueError, size_from_text, f"{'9' * digits}EB")
             self.assertRaises(ValueError, size_from_text, f"1.{'9' * digits}B")
+
+    def test_as_text(self) -> None:
+        """In the largest unit that needs no fraction."""
+        for size, text in (
+            *((0, "0B"), (1, "1B"), (1023, "1023B"), (1024, "1KB"), (1536, "1536B")),
+            *((64 * 1024**2, "64MB"), (1024**6, "1EB"), (1024**7, "1024EB")),
+        ):
+            self.assertEqual(text_from_size(size), text)
+
+    @given(st.integers(0, 10**15 - 1))
+    def test_back_and_forth(self, size: int) -> None:
+        """What we write means to us what it meant before."""
+        self.assertEqual(size_from_text(text_from_size(size)), size)

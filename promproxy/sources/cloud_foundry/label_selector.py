@@ -49,6 +49,9 @@ class LabelSelector:
     text: str
     requirements: tuple[Requirement, ...]
 
+    def __str__(self) -> str:
+        return self.text
+
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether labels fulfil all requirements."""
         return all(requirement.holds(labels) for requirement in self.requirements)
