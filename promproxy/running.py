@@ -21,12 +21,14 @@ from promproxy.registry import Registry
 from promproxy.web.admin import InvalidateResource, RefreshResource, ReloadResource
 from promproxy.web.api import TargetsResource
 from promproxy.web.discovery import DiscoveryResource, DocumentCache
+from promproxy.web.gate import Gate
 from promproxy.web.health import HealthyResource, ReadyResource
 from promproxy.web.landing import LandingResource
 from promproxy.web.metrics import MetricsResource
 from promproxy.web.root import Pages, make_root
 from promproxy.web.scrape import ScrapeResource, ScrapeSettings
 from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
+from promproxy.wiring.access import make_access
 from promproxy.wiring.generation import Generation, GenerationMaker
 
 STOP_SECONDS = 5.0
@@ -50,6 +52,7 @@ class Running:
     _on_state: Callable[[str], None]
     metrics: Metrics = field(factory=Metrics, init=False)
     registry: Registry = field(init=False)
+    gate: Gate = field(factory=Gate, init=False)
     site: PromproxySite = field(init=False)
     _scrapes: ScrapeResource = field(init=False)
     _listen: Sequence[str] = field(init=False)
@@ -69,7 +72,10 @@ class Running:
             clock=reactor,
             process_id=secrets.token_hex(8).encode(),
         )
-        self.site = PromproxySite(self._root(), reactor, max_connections=max_connections(config))
+        self.gate.use(make_access(config))
+        self.site = PromproxySite(
+            self._root(), reactor, max_connections=max_connections(config), gate=self.gate
+        )
         self._supply()
         self.metrics.watch(lambda: self.registry.snapshot, lambda: self.registry.states)
         self.metrics.watch_connections(self.site.connections)
@@ -127,6 +133,7 @@ class Running:
         if generation.config.scrape != before.config.scrape:
             self._scrapes.settings = scrape_settings(generation.config.scrape)
         self._supply(generation.changed(before))
+        self.gate.use(make_access(generation.config))
         self.site.connections.limit = max_connections(generation.config)
         self.site.resource = self._root()
         for agent in before.agents - generation.agents:
@@ -165,9 +172,9 @@ class Running:
             metrics=MetricsResource(self.metrics.registry),
             healthy=HealthyResource(),
             ready=ReadyResource(registry),
-            refresh=RefreshResource(registry, is_open=config.open_admin),
-            reload=ReloadResource(registry, self.reload, is_open=config.open_admin),
-            invalidate=InvalidateResource(registry, is_open=config.open_admin),
+            refresh=RefreshResource(registry),
+            reload=ReloadResource(self.reload),
+            invalidate=InvalidateResource(registry),
             targets=TargetsResource(registry, self._scrapes.results),
         )
         # Prometheus may go on for minutes with the paths that it was told before.

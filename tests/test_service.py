@@ -13,6 +13,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy.access import PAGES
 from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
@@ -88,6 +89,20 @@ class StartTests(ServiceTestCase):
         groups = json.loads(self.caller().get("/discovery").body)
         paths = [group["labels"]["__metrics_path__"] for group in groups]
         self.assertEqual(paths, [SCRAPE, "/metrics"])
+
+    def test_every_page_says_which_one_it_is(self) -> None:
+        """So that the gate knows what it takes; only folders do not."""
+        self.start()
+        left, seen, pages = [self.reactor.tcpServers[0][1].resource], set(), set()
+        while left:
+            resource = left.pop()
+            seen.add(resource)
+            left += set(resource.children.values()) - seen
+            if hasattr(resource, "page"):
+                pages.add(resource.page)
+            else:
+                self.assertEqual(type(resource).__name__, "_Folder")
+        self.assertEqual(pages | {"clients", "tunnel"}, set(PAGES))
 
     def test_several_endpoints_serve_the_same(self) -> None:
         """IPv6 among them."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from promproxy.access import OPENABLE
 from promproxy.config.cloud_foundry import CloudFoundry
 from promproxy.config.http_client import HttpClient, url
 from promproxy.config.place import Place
@@ -29,6 +30,7 @@ from promproxy.config.read import (
     size,
     text,
 )
+from promproxy.config.roles import Role
 from promproxy.discovery import OWN_SOURCE, valid_address
 
 source_name = matching("[a-z][a-z0-9-]{0,30}", "a name such as prod-1: a-z, 0-9 and -, at most 31")
@@ -183,7 +185,19 @@ class Config:
         "at most 16384",
     )
     open_admin: bool = setting(
-        boolean, default=False, doc="callers from other hosts may refresh and reload too"
+        boolean,
+        default=False,
+        doc="where there are no users: callers from other hosts may refresh and reload too",
+    )
+    open_pages: tuple[str, ...] = setting(
+        list_of(one_of(*OPENABLE)),
+        default=("healthy", "ready"),
+        doc="pages that nobody needs a permission for, users or not",
+    )
+    roles: tuple[Role, ...] = setting(
+        list_of(section(Role)),
+        default=(),
+        doc="which users may do what; without any, all of them may scrape and administer",
     )
     sources: tuple[Source, ...] = setting(
         list_of(section(Source)), default=(), doc="where targets come from"

@@ -27,6 +27,7 @@ class TargetsResource(Resource):
     """
 
     isLeaf = True
+    page = "targets"
 
     def __init__(self, registry: Registry, results: Results) -> None:
         super().__init__()

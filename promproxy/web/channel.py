@@ -17,6 +17,7 @@ from twisted.web.http import RESPONSES, HTTPChannel
 from promproxy.http.direct import send
 from promproxy.web.body import RequestBody
 from promproxy.web.head import MAX_HEAD, RequestRefused
+from promproxy.web.peer import Peer, peer_of
 
 #: A caller has so many seconds for a whole request head, from its first byte on, and for the first
 #: one from the beginning of the connection.
@@ -50,7 +51,8 @@ class Channel(HTTPChannel):
     _late_call: IDelayedCall | None = None
     _late_at = 0.0
     _host: Any = None
-    _peer: Any = None
+    _peer_address: Any = None
+    _peer: Peer | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -252,8 +254,15 @@ class Channel(HTTPChannel):
 
     def getPeer(self) -> Any:
         """The caller's address, made once."""
+        if self._peer_address is None:
+            self._peer_address = super().getPeer()
+        return self._peer_address
+
+    @property
+    def peer(self) -> Peer:
+        """What the connection tells of the caller, found out with its first request."""
         if self._peer is None:
-            self._peer = super().getPeer()
+            self._peer = peer_of(self.transport)
         return self._peer
 
     # What takes too long. Twisted's mixin would make a timer anew for each request.

@@ -100,6 +100,7 @@ class DiscoveryResource(Resource):
     """``?source=NAME`` asks for the targets of one source."""
 
     isLeaf = True
+    page = "discovery"
 
     def __init__(self, registry: Registry, cache: DocumentCache, address: str) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ class HealthyResource(Resource):
     """The process is alive: always 200."""
 
     isLeaf = True
+    page = "healthy"
 
     def render_GET(self, request: Request) -> bytes:
         """One line of text."""
@@ -23,6 +24,7 @@ class ReadyResource(Resource):
     """200 once ``/discovery`` can be served; before that 503, and which sources are missing."""
 
     isLeaf = True
+    page = "ready"
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()

@@ -32,6 +32,8 @@ table {{ border-collapse: collapse }} td, th {{ padding: .3em 1em .3em 0; text-a
 class LandingResource(Resource):
     """What this daemon is, and how its sources are."""
 
+    page = "status"
+
     def __init__(self, registry: Registry) -> None:
         super().__init__()
         self._registry = registry

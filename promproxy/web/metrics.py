@@ -12,6 +12,7 @@ class MetricsResource(Resource):
     """All of a collector registry, in the format that the caller prefers."""
 
     isLeaf = True
+    page = "metrics"
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__()

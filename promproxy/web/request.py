@@ -11,6 +11,7 @@ from twisted.web.http import NO_BODY_CODES, parse_qs
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
+from promproxy.access import Caller
 from promproxy.web.body import RequestBody
 from promproxy.web.head import Fields, RequestHead
 
@@ -20,11 +21,13 @@ class PlainRequest(Request):
 
     ``body`` is None where none was announced. ``fields`` are its header fields; ``requestHeaders``
     has the same, made when first asked for. ``on_lost``, if set, is called when the caller leaves
-    before the answer is complete; clear it when done.
+    before the answer is complete; clear it when done. ``caller`` is whoever asks; the site's gate
+    has let them in.
     """
 
     defaultContentType = None
     channel: Any = None
+    caller = Caller()
     fields: Fields
     body: RequestBody | None = None
     _passed_on = b""
@@ -47,7 +50,7 @@ class PlainRequest(Request):
         """Twisted's own would begin with none."""
 
     def begin(self, head: RequestHead) -> None:
-        """Find the resource, and let it answer."""
+        """Find the resource, and let it answer where it is for this caller."""
         self.fields = head.fields
         self.method, self.uri, self.clientproto = head.method, head.uri, head.version
         self.path, _, query = head.uri.partition(b"?")
@@ -56,13 +59,13 @@ class PlainRequest(Request):
 
     def process(self) -> None:
         """The same."""
-        self.site = self.channel.site
+        self.site = site = self.channel.site
         self.prepath = []
         self.postpath = self.path[1:].split(b"/")
         if b"%" in self.path:
             self.postpath = [unquote_to_bytes(part) for part in self.postpath]
         try:
-            self.render(self.site.getResourceFor(self))
+            site.gate.admit(self, site.getResourceFor(self))
         except BaseException:
             self.processingFailed(Failure())
 

@@ -97,6 +97,7 @@ class ScrapeResource(Resource):
     """
 
     isLeaf = True
+    page = "scrape"
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from twisted.web.server import Site, version
 
 from promproxy.web.channel import Channel
 from promproxy.web.connections import Connections
+from promproxy.web.gate import Gate
 from promproxy.web.head import RequestHead, judge, read_fields, split_head
 from promproxy.web.request import PlainRequest
 
@@ -24,6 +25,7 @@ REMEMBERED_FIELDS = 128  # a Prometheus sends few different ones: by job and tim
 class PromproxySite(Site):
     """Serves a resource tree: HTTP/1.1 only, without an access log.
 
+    ``gate`` decides whom a page is for; by default it is for everyone, but for administration.
     ``takes_body`` says of which paths the request may have a body, which then waits until the
     resource asks for it.
     """
@@ -38,12 +40,14 @@ class PromproxySite(Site):
         *,
         max_connections: int = MAX_CONNECTIONS,
         takes_body: Callable[[bytes], bool] = lambda path: False,
+        gate: Gate | None = None,
     ) -> None:
         super().__init__(
             root, requestFactory=PlainRequest, timeout=KEEP_ALIVE_SECONDS, reactor=reactor
         )
         self.connections = Connections(max_connections)
         self._takes_body = takes_body
+        self.gate = gate or Gate()
         self._read_fields = lru_cache(REMEMBERED_FIELDS)(read_fields)
         self._second = -1
         self._standing_fields = b""

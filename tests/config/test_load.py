@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig
 from promproxy.config.load import config_from_text, load_config
+from promproxy.config.roles import Role
 from promproxy.config.schema import Config, Discovery, Files, HttpSd, Scrape, Source
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
@@ -123,6 +124,16 @@ class GoodFileTests(SynchronousTestCase):
                 max_concurrent=512,
                 max_concurrent_per_host=64,
                 max_concurrent_per_target=2,
+            ),
+            open_admin=True,
+            open_pages=("healthy", "discovery"),
+            roles=(
+                Role(users=("alice", "bob"), permissions=("scrape", "admin")),
+                Role(
+                    client_sans=("agent.example.org",),
+                    permissions=("tunnel",),
+                    fqdns=("*.example.org",),
+                ),
             ),
             outbound={"plain": HttpClient(), "acme": acme, "token": token},
             sources=(vms, branch_office, partner),

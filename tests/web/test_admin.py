@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
 from promproxy.web.admin import InvalidateResource, RefreshResource
-from tests.fakes import Answer, Caller, ScriptedSource, Wire, delivery_of, make_registry, settle
-
-LOCAL = IPv4Address("TCP", "127.0.0.1", 5)
-REMOTE = IPv4Address("TCP", "192.0.2.1", 5)
+from tests.fakes import Answer, Caller, ScriptedSource, delivery_of, make_registry, settle
 
 
 class AdminTestCase(SynchronousTestCase):
@@ -25,16 +19,12 @@ class AdminTestCase(SynchronousTestCase):
         registry = make_registry(self.clock, *self.sources)
         registry.start()
         settle(self.clock)
-        self.roots = {is_open: self.root(registry, is_open=is_open) for is_open in (True, False)}
+        self.root = Resource()
+        self.root.putChild(b"refresh", RefreshResource(registry))
+        self.root.putChild(b"invalidate", InvalidateResource(registry))
 
-    def root(self, registry: Any, *, is_open: bool) -> Resource:
-        root = Resource()
-        root.putChild(b"refresh", RefreshResource(registry, is_open=is_open))
-        root.putChild(b"invalidate", InvalidateResource(registry, is_open=is_open))
-        return root
-
-    def ask(self, method: str, path: str, peer: Any = LOCAL, *, is_open: bool = False) -> Answer:
-        caller = Caller(self.roots[is_open], self.clock, wire=Wire(peerAddress=peer))
+    def ask(self, method: str, path: str) -> Answer:
+        caller = Caller(self.root, self.clock)
         caller.send(method, path)
         return caller.answer()
 
@@ -89,49 +79,3 @@ class InvalidateTests(AdminTestCase):
     def test_other_methods(self) -> None:
         """Promregator has none."""
         self.assertEqual(self.ask("POST", "/invalidate").status, 405)
-
-
-class CallerTests(AdminTestCase):
-    """Who may ask."""
-
-    def statuses(self, peer: Any, *, is_open: bool = False) -> tuple[int, int]:
-        refresh = self.ask("POST", "/refresh", peer, is_open=is_open)
-        return refresh.status, self.ask("GET", "/invalidate", peer, is_open=is_open).status
-
-    def test_callers_on_this_host(self) -> None:
-        """However the address is written, and through a socket in the file system."""
-        for peer in (
-            LOCAL,
-            IPv4Address("TCP", "127.8.9.10", 5),
-            IPv6Address("TCP", "::1", 5),
-            IPv6Address("TCP", "::ffff:127.0.0.1", 5),
-            UNIXAddress(None),
-            UNIXAddress(b"/run/x"),
-        ):
-            self.assertEqual(self.statuses(peer), (202, 204), peer)
-
-    def test_callers_from_elsewhere(self) -> None:
-        """403, and nothing is asked; not even which sources there are is told."""
-        for peer in (
-            REMOTE,
-            IPv4Address("TCP", "10.0.0.1", 5),
-            IPv6Address("TCP", "2001:db8::1", 5),
-            IPv6Address("TCP", "fe80::1%eth0", 5),
-            IPv6Address("TCP", "::ffff:192.0.2.1", 5),
-            IPv6Address("TCP", "::", 5),
-        ):
-            self.assertEqual(self.statuses(peer), (403, 403), peer)
-            self.assertEqual(self.ask("POST", "/refresh?source=z", peer).status, 403)
-        self.assertEqual(self.calls, [0, 0])
-        self.assertIn(b"open_admin", self.ask("POST", "/refresh", REMOTE).body)
-
-    def test_headers_cannot_make_a_caller_local(self) -> None:
-        """Only the connection counts."""
-        caller = Caller(self.roots[False], self.clock, wire=Wire(peerAddress=REMOTE))
-        caller.send("POST", "/refresh", X_Forwarded_For="127.0.0.1", Forwarded="for=127.0.0.1")
-        self.assertEqual(caller.answer().status, 403)
-
-    def test_open_admin(self) -> None:
-        """Anybody may."""
-        self.assertEqual(self.statuses(REMOTE, is_open=True), (202, 204))
-        self.assertEqual(self.ask("POST", "/refresh?source=z", REMOTE, is_open=True).status, 404)
