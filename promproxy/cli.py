@@ -17,7 +17,7 @@ COMMANDS = (check, discover, simulate, demo)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; its exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         status: int = options.run(options, reactor)
     except PromproxyError as error:
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="promproxy", description="Tools for promproxy; the daemon itself is twistd promproxy."
     )

@@ -22,6 +22,7 @@ from promproxy.errors import ConfigError
 from promproxy.http.outbound import Outbound
 from promproxy.registry import Registry
 from promproxy.running import READY, STOPPING, Running
+from promproxy.web.site import PromproxySite
 from promproxy.wiring.generation import GenerationMaker
 
 T = TypeVar("T")
@@ -51,6 +52,11 @@ class Daemon(Service):
     def registry(self) -> Registry:
         """What is known of sources and targets."""
         return self._running.registry
+
+    @property
+    def site(self) -> PromproxySite:
+        """What is served."""
+        return self._running.site
 
     def privilegedStartService(self) -> None:
         """Listen, while a privileged port may still be had.
