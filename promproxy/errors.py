@@ -34,6 +34,10 @@ class Unreachable(ScrapeError):
     """No connection to the target: name unknown, refused, timed out, or TLS refused."""
 
 
+class NoToken(ScrapeError):
+    """The target was not asked: the token server gave no token to ask it with."""
+
+
 class BadUpstream(ScrapeError):
     """The target was reached, but what it sent is no usable HTTP answer."""
 

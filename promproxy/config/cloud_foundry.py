@@ -161,7 +161,7 @@ class CloudFoundry(HttpClient):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        if self.basic_auth is not None or self.authorization is not None:
+        if self.basic_auth or self.authorization or self.oauth2:
             raise ValueError("the API takes username or client_id, no other credentials")
         if bool(self.username) == bool(self.client_id):
             raise ValueError("give either username and password, or client_id and client_secret")

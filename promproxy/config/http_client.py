@@ -6,13 +6,26 @@ Field names and meanings are those of Prometheus (its documentation, "Configurat
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from promproxy.config.place import Place
-from promproxy.config.read import boolean, matching, one_of, path, secret, section, setting, text
+from promproxy.config.read import (
+    boolean,
+    list_of,
+    mapping_of,
+    matching,
+    one_of,
+    path,
+    secret,
+    section,
+    setting,
+    text,
+)
+from promproxy.no_proxy import NoProxy
 from promproxy.secret import Secret
 
 
@@ -29,6 +42,14 @@ def url(place: Place) -> str:
     if parts.username is not None or parts.password is not None:
         place.fail("credentials do not belong in a URL: it is shown in messages")
     return value
+
+
+def no_proxy(place: Place) -> NoProxy:
+    """Hosts with commas in between: ``10.0.0.0/8,.example.org,host:8080``; ``*`` for all."""
+    try:
+        return NoProxy(text(place))
+    except ValueError as error:
+        place.expected(str(error))
 
 
 @frozen(kw_only=True)
@@ -72,7 +93,49 @@ class TlsConfig:
 
 
 @frozen(kw_only=True)
-class HttpClient:
+class Connection:
+    """How connections that we open are made."""
+
+    tls_config: TlsConfig = setting(section(TlsConfig), default=TlsConfig(), doc="TLS settings")
+    proxy_url: str = setting(url, default="", doc="the HTTP proxy to go through; https by CONNECT")
+    proxy_basic_auth: BasicAuth | None = setting(
+        section(BasicAuth), default=None, doc="user and password for the proxy"
+    )
+    no_proxy: NoProxy = setting(
+        no_proxy,
+        default=NoProxy(),
+        doc="what is reached without the proxy",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if not self.proxy_url and self.proxy_basic_auth is not None:
+            raise ValueError("proxy_basic_auth: it takes a proxy_url")
+        if not self.proxy_url and self.no_proxy:
+            raise ValueError("no_proxy: it takes a proxy_url")
+
+
+@frozen(kw_only=True)
+class OAuth2(Connection):
+    """Client credentials of RFC 6749; its connection is that to the token server."""
+
+    client_id: str = setting(text, doc="the client")
+    client_secret: Secret | None = setting(
+        secret, default=None, doc="its secret; left out where a client certificate stands for it"
+    )
+    token_url: str = setting(url, doc="where tokens are asked for")
+    scopes: tuple[str, ...] = setting(list_of(text), default=(), doc="the scopes to ask for")
+    endpoint_params: Mapping[str, Secret] = setting(
+        mapping_of(secret), default={}, doc="more parameters of the request for a token"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.client_secret is None and self.tls_config.cert_file is None:
+            raise ValueError("give client_secret, or a client certificate in tls_config")
+
+
+@frozen(kw_only=True)
+class HttpClient(Connection):
     """How we speak to other HTTP servers: an outbound profile, or a source's own connection."""
 
     basic_auth: BasicAuth | None = setting(
@@ -81,15 +144,21 @@ class HttpClient:
     authorization: Authorization | None = setting(
         section(Authorization), default=None, doc="an Authorization header"
     )
-    tls_config: TlsConfig = setting(section(TlsConfig), default=TlsConfig(), doc="TLS settings")
-    proxy_url: str = setting(url, default="", doc="the HTTP proxy to go through; https by CONNECT")
+    oauth2: OAuth2 | None = setting(
+        section(OAuth2), default=None, doc="tokens by OAuth 2 client credentials"
+    )
 
     def __attrs_post_init__(self) -> None:
-        if self.basic_auth is not None and self.authorization is not None:
-            raise ValueError("give either basic_auth or authorization")
+        super().__attrs_post_init__()
+        if self._kinds_of_credentials > 1:
+            raise ValueError("give one of basic_auth, authorization and oauth2")
+
+    @property
+    def _kinds_of_credentials(self) -> int:
+        kinds = (self.basic_auth, self.authorization, self.oauth2)
+        return sum(kind is not None for kind in kinds)
 
     @property
     def has_credentials(self) -> bool:
         """Whether whoever is asked this way learns a secret, or gets a proof of who we are."""
-        auth = self.basic_auth is not None or self.authorization is not None
-        return auth or self.tls_config.cert_file is not None
+        return self._kinds_of_credentials > 0 or self.tls_config.cert_file is not None

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 from attrs.validators import in_, matches_re
 
+from promproxy.no_proxy import NoProxy
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 #: A host as it may stand in a Host header; an IPv6 address is written without brackets.
@@ -52,12 +54,17 @@ class HttpProxy:
     """An HTTP proxy, reached without TLS.
 
     ``authorization`` is the value of a Proxy-Authorization header, for instance
-    ``basic_credentials("user", "password")``.
+    ``basic_credentials("user", "password")``. What ``no_proxy`` has is reached without it.
     """
 
     host: str = field(validator=_host)
     port: int = field(validator=_port)
     authorization: bytes | None = field(default=None, repr=False)
+    no_proxy: NoProxy = NoProxy()
+
+    def toward(self, host: str, port: int) -> HttpProxy | None:
+        """This proxy, or None where that place is reached without it."""
+        return None if self.no_proxy.has(host, port) else self
 
 
 def basic_credentials(username: str, password: str) -> bytes:
@@ -136,12 +143,14 @@ def split_url(
     parts = urlsplit(url)
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
         raise ValueError("a URL is http:// or https:// and a host, without a user name")
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    peer = (router.host, router.port) if router else (parts.hostname, port)
     origin = Origin(
         scheme=parts.scheme,
         host=parts.hostname,
-        port=parts.port or DEFAULT_PORTS[parts.scheme],
+        port=port,
         router=router,
-        proxy=proxy,
+        proxy=proxy.toward(*peer) if proxy else None,
     )
     path = parts.path or "/"
     return origin, (f"{path}?{parts.query}" if parts.query else path).encode("ascii")

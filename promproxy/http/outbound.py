@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, gatherResults
 
 from promproxy.http.agent import OutboundAgent
+from promproxy.http.oauth2 import Tokens
 from promproxy.http.origin import HttpProxy, Origin, Router
 from promproxy.http.request import render_headers, start_request
 from promproxy.http.response import Response
@@ -17,18 +18,31 @@ from promproxy.target import Target
 
 REMEMBERED_ORIGINS = 16384
 _METHODS = (b"GET", b"HEAD")
+_AUTHORIZATION = b"Authorization: %b\r\n"
 
 
 @frozen(kw_only=True)
 class Profile:
     """How to reach the targets of one outbound profile.
 
-    ``authorization`` is the value of an ``Authorization`` header.
+    ``authorization`` is the value of an ``Authorization`` header; ``tokens`` has one that changes,
+    for which ``token_agent`` asks.
     """
 
     agent: OutboundAgent
     proxy: HttpProxy | None = None
     authorization: bytes | None = field(default=None, repr=False)
+    tokens: Tokens | None = None
+    token_agent: OutboundAgent | None = None
+
+    @property
+    def agents(self) -> tuple[OutboundAgent, ...]:
+        """All that ask on the profile's behalf."""
+        return (self.agent,) if self.token_agent is None else (self.agent, self.token_agent)
+
+    def close(self) -> Deferred[list[None]]:
+        """Close idle connections; fires when they are closed."""
+        return gatherResults([agent.close() for agent in self.agents])
 
 
 @frozen(eq=False)
@@ -39,6 +53,7 @@ class Prepared:
     origin: Origin
     get: bytes = field(repr=False)
     head: bytes = field(repr=False)
+    tokens: Tokens | None = None
 
 
 @define(eq=False)
@@ -66,7 +81,7 @@ class Outbound:
         kept = {profile.agent for profile in profiles.values()}
         for profile in self._profiles.values():
             if profile.agent not in kept:
-                profile.agent.close()
+                profile.close()
         self._profiles = profiles
         self.version += 1
 
@@ -101,7 +116,7 @@ class Outbound:
         lines = render_headers(headers)
         starts = (start_request(origin, method, path.encode("ascii")) for method in _METHODS)
         get, head = (start + lines for start in starts)
-        return Prepared(profile.agent, origin, get, head)
+        return Prepared(profile.agent, origin, get, head, profile.tokens)
 
     def send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
         """Ask a target by GET or HEAD; fires when the head of its answer is there.
@@ -109,18 +124,56 @@ class Outbound:
         ``lines`` are more header lines, each with its line end. Fails with ScrapeError;
         cancelling gives the request up.
         """
+        if prepared.tokens is None:
+            return self._send(prepared, method, lines)
+        return self._send_with_token(prepared, prepared.tokens, method, lines)
+
+    def _send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
         head_only = method == b"HEAD"
         start = prepared.head if head_only else prepared.get
         request = b"%b%b\r\n" % (start, lines)
         return prepared.agent.send(prepared.origin, request, head_only=head_only)
 
-    def close(self) -> Deferred[list[None]]:
-        """Close idle connections; fires when they are closed."""
-        return gatherResults([profile.agent.close() for profile in self._profiles.values()])
+    def _send_with_token(
+        self, prepared: Prepared, tokens: Tokens, method: bytes, lines: bytes
+    ) -> Deferred[Response]:
+        """Send at once where there is a token; where the target refuses it, once more."""
+        value = tokens.value
+        if value is None:
+            return tokens.get().addCallback(
+                lambda _value: self._send_with_token(prepared, tokens, method, lines)
+            )
+
+        def unless_refused(response: Response) -> Response | Deferred[Response]:
+            if response.code != 401 or not tokens.refused(value):
+                return response
+            response.stopProducing()
+            return tokens.get(other_than=value).addCallback(
+                lambda another: self._send(prepared, method, _AUTHORIZATION % another + lines)
+            )
+
+        return self._send(prepared, method, _AUTHORIZATION % value + lines).addCallback(
+            unless_refused
+        )
+
+    def close(self) -> Deferred[list[list[None]]]:
+        """Ask for no more tokens, and close idle connections; fires when they are closed."""
+        for profile in self._profiles.values():
+            if profile.tokens is not None:
+                profile.tokens.stop()
+        return gatherResults([profile.close() for profile in self._profiles.values()])
 
 
-def _origin(scheme: str, host: str, port: int, router: str, proxy: HttpProxy | None) -> Origin:
-    return Origin(scheme=scheme, host=host, port=port, router=router_from(router), proxy=proxy)
+def _origin(scheme: str, host: str, port: int, router_url: str, proxy: HttpProxy | None) -> Origin:
+    router = router_from(router_url)
+    peer = (router.host, router.port) if router else (host, port)
+    return Origin(
+        scheme=scheme,
+        host=host,
+        port=port,
+        router=router,
+        proxy=proxy.toward(*peer) if proxy else None,
+    )
 
 
 def router_from(url: str) -> Router | None:

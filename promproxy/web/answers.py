@@ -11,6 +11,7 @@ from promproxy.errors import (
     Busy,
     DeadlinePassed,
     LoopDetected,
+    NoToken,
     ScrapeError,
     Unreachable,
 )
@@ -20,6 +21,7 @@ RETRY_AFTER_SECONDS = 5
 # Each error's status, and its name in `promproxy_scrapes_total`.
 _MEANING: dict[type[ScrapeError], tuple[int, str]] = {
     Unreachable: (502, "unreachable"),
+    NoToken: (502, "no_token"),
     BadUpstream: (502, "bad_answer"),
     Busy: (503, "busy"),
     DeadlinePassed: (504, "timeout"),

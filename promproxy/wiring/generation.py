@@ -110,7 +110,7 @@ class GenerationMaker:
         if before is not None and before.settings == settings:
             return before
         profile = make_profile(self.reactor, http)
-        return Made(profile, settings, (profile.agent,))
+        return Made(profile, settings, profile.agents)
 
     def _source(
         self, source: schema.Source, config: schema.Config, before: Made[Source] | None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from attrs import evolve
 from OpenSSL import crypto
 from OpenSSL.SSL import Error as SslError
 from twisted.internet.ssl import (
@@ -18,12 +20,18 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 
-from promproxy.config.http_client import HttpClient, TlsConfig
+from promproxy.config.http_client import BasicAuth, Connection, HttpClient, OAuth2, TlsConfig
 from promproxy.errors import ConfigError
-from promproxy.http.agent import make_agent
+from promproxy.http.agent import OutboundAgent, make_agent
+from promproxy.http.fetch import Fetcher
+from promproxy.http.oauth2 import ClientCredentials, Tokens
 from promproxy.http.origin import HttpProxy, basic_credentials
 from promproxy.http.outbound import Outbound, Profile
+from promproxy.http.request import render_headers
 from promproxy.http.tls import TLSProfile, make_tls_profile
+
+TOKEN_SECONDS = 30.0
+MAX_TOKEN_ANSWER = 1 << 20
 
 _PEM_CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
@@ -40,27 +48,72 @@ def make_outbound(reactor: Any, profiles: Mapping[str, HttpClient]) -> Outbound:
 
 def make_profile(reactor: Any, http: HttpClient) -> Profile:
     """One profile, with an agent and so with connections of its own. Raises ConfigError."""
-    proxy = _proxy(http.proxy_url)
-    agent = make_agent(reactor, tls=_tls_profile(http.tls_config), proxy=proxy)
-    return Profile(agent=agent, proxy=proxy, authorization=authorization_header(http))
+    proxy = _proxy(http)
+    agent = _agent(reactor, http)
+    profile = Profile(agent=agent, proxy=proxy, authorization=authorization_header(http))
+    if http.oauth2 is None:
+        return profile
+    token_agent = _agent(reactor, http.oauth2)
+    tokens = _tokens(reactor, http.oauth2, token_agent)
+    return evolve(profile, tokens=tokens, token_agent=token_agent)
+
+
+def _agent(reactor: Any, connection: Connection) -> OutboundAgent:
+    tls = _tls_profile(connection.tls_config)
+    return make_agent(reactor, tls=tls, proxy=_proxy(connection))
+
+
+def _tokens(reactor: Any, oauth2: OAuth2, agent: OutboundAgent) -> Tokens:
+    fetcher = Fetcher(agent=agent, clock=reactor, timeout=TOKEN_SECONDS, max_size=MAX_TOKEN_ANSWER)
+    credentials = ClientCredentials(
+        fetcher=fetcher,
+        token_url=oauth2.token_url,
+        client_id=oauth2.client_id,
+        client_secret=oauth2.client_secret,
+        scopes=oauth2.scopes,
+        params=oauth2.endpoint_params,
+    )
+    return Tokens(credentials.ask, reactor, random.random)
 
 
 def authorization_header(http: HttpClient) -> bytes | None:
-    """The value of the ``Authorization`` header, None where there is to be none."""
+    """The value of the ``Authorization`` header, None where there is none that stays.
+
+    Raises ConfigError where a secret cannot stand in a header.
+    """
     if http.basic_auth is not None:
-        return basic_credentials(http.basic_auth.username, http.basic_auth.password.reveal())
+        return _basic(http.basic_auth)
     if http.authorization is not None:
-        return f"{http.authorization.type} {http.authorization.credentials.reveal()}".encode()
+        kind, secret = http.authorization.type, http.authorization.credentials.reveal()
+        return _header_value(f"{kind} {secret}".encode())
     return None
 
 
-def _proxy(url: str) -> HttpProxy | None:
-    if not url:
+def _basic(auth: BasicAuth) -> bytes:
+    return basic_credentials(auth.username, auth.password.reveal())
+
+
+def _header_value(value: bytes) -> bytes:
+    try:
+        render_headers([(b"Authorization", value)])
+    except ValueError as error:
+        raise ConfigError("authorization: the credentials hold a control character") from error
+    return value
+
+
+def _proxy(connection: Connection) -> HttpProxy | None:
+    if not connection.proxy_url:
         return None
-    parts = urlsplit(url)
+    parts = urlsplit(connection.proxy_url)
     if parts.scheme != "http":
-        raise ConfigError(f"proxy_url: {url}: only http:// proxies are supported")
-    return HttpProxy(host=parts.hostname or "", port=parts.port or 80)
+        raise ConfigError(f"proxy_url: {connection.proxy_url}: only http:// proxies are supported")
+    auth = connection.proxy_basic_auth
+    return HttpProxy(
+        host=parts.hostname or "",
+        port=parts.port or 80,
+        authorization=None if auth is None else _basic(auth),
+        no_proxy=connection.no_proxy,
+    )
 
 
 def _tls_profile(tls: TlsConfig) -> TLSProfile:

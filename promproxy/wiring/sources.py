@@ -13,6 +13,7 @@ from promproxy.config import cloud_foundry, schema
 from promproxy.config.http_client import HttpClient
 from promproxy.http.agent import OutboundAgent
 from promproxy.http.fetch import Fetcher
+from promproxy.http.oauth2 import TokenAgent
 from promproxy.http.outbound import Outbound
 from promproxy.secret import Secret
 from promproxy.sources import Source
@@ -100,9 +101,10 @@ class SourceMaker:
 
     def _fetcher(self, http: HttpClient, timeout: float, max_size: int) -> Fetcher:
         profile = make_profile(self.reactor, http)
-        self.agents.append(profile.agent)
+        self.agents.extend(profile.agents)
+        agent = profile.agent
         return Fetcher(
-            agent=profile.agent,
+            agent=agent if profile.tokens is None else TokenAgent(agent, profile.tokens),
             clock=self.reactor,
             timeout=timeout,
             max_size=max_size,

@@ -6,12 +6,16 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy.errors import NoToken
+from promproxy.http.oauth2 import Token, Tokens
 from promproxy.http.origin import HttpProxy, Origin
 from promproxy.http.outbound import Outbound, Profile, router_from
+from promproxy.no_proxy import NoProxy
 from promproxy.target import Target
-from tests.fakes import make_target
+from tests.fakes import FakeConnection, make_response, make_target
 
 LINES = b"Accept: */*\r\n"
 
@@ -22,10 +26,14 @@ class RecordingAgent:
 
     sent: list[tuple[Origin, bytes, bool]] = field(factory=list)
     closed: Deferred[None] = field(factory=Deferred)
+    statuses: list[int] = field(factory=list)
+    connections: list[FakeConnection] = field(factory=list)
 
     def send(self, origin: Origin, head: bytes, *, head_only: bool = False) -> Deferred[Any]:
         self.sent.append((origin, head, head_only))
-        return succeed(None)
+        response, connection = make_response(self.statuses.pop(0) if self.statuses else 200)
+        self.connections.append(connection)
+        return succeed(response)
 
     def close(self) -> Deferred[None]:
         return self.closed
@@ -101,6 +109,26 @@ class OutboundTests(SynchronousTestCase):
         _, lines = self.sent()
         self.assertEqual(lines[0], "GET http://h.example:9100/metrics HTTP/1.1")
 
+    def test_proxy_is_passed_by_where_no_proxy_says_so(self) -> None:
+        """And does not learn of it; with a router that is what counts."""
+        proxy = HttpProxy(
+            host="proxy.example",
+            port=3128,
+            authorization=b"Basic cHJveHk=",
+            no_proxy=NoProxy("h.example,10.0.0.5"),
+        )
+        profile: Any = Profile
+        self.outbound = Outbound({"": profile(agent=self.plain, proxy=proxy)})
+        origin, lines = self.sent()
+        self.assertIsNone(origin.proxy)
+        self.assertEqual(lines[0], "GET /metrics HTTP/1.1")
+        self.assertNotIn("Proxy-Authorization", " ".join(lines))
+        origin, lines = self.sent(host="other.example")
+        self.assertEqual(origin.proxy, proxy)
+        self.assertIn("Proxy-Authorization: Basic cHJveHk=", lines)
+        self.assertIsNone(self.sent(router="http://10.0.0.5")[0].proxy)
+        self.assertEqual(self.sent(router="http://10.0.0.6")[0].proxy, proxy)
+
     def test_origin_of_a_target_is_made_once(self) -> None:
         """Targets of one host share it."""
         self.assertIs(self.sent()[0], self.sent()[0])
@@ -111,4 +139,94 @@ class OutboundTests(SynchronousTestCase):
         self.plain.closed.callback(None)
         self.assertNoResult(closing)
         self.special.closed.callback(None)
+        self.successResultOf(closing)
+
+
+class TokenTests(SynchronousTestCase):
+    """A profile whose credentials are tokens."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.asked: list[Deferred[Token]] = []
+        self.agent, self.token_agent = RecordingAgent(), RecordingAgent()
+        profile: Any = Profile
+        tokens = Tokens(self.ask, self.clock, lambda: 0.0)
+        self.outbound = Outbound(
+            {"": profile(agent=self.agent, tokens=tokens, token_agent=self.token_agent)}
+        )
+        self.prepared = self.outbound.prepare(make_target())
+
+    async def ask(self) -> Token:
+        self.asked.append(Deferred())
+        return await self.asked[-1]
+
+    def send(self) -> Deferred[Any]:
+        return self.outbound.send(self.prepared, b"GET", LINES)
+
+    def give(self, access: str) -> None:
+        self.asked[-1].callback(Token(access, 3600.0))
+
+    @property
+    def shown(self) -> list[str]:
+        """The Authorization of each request that went to the target."""
+        heads = [head.decode() for _, head, _ in self.agent.sent]
+        for head in heads:
+            self.assertTrue(head.endswith("\r\nAccept: */*\r\n\r\n"), head)
+        return [head.partition("Authorization: ")[2].partition("\r\n")[0] for head in heads]
+
+    def test_waits_for_the_first_token_and_then_sends_at_once(self) -> None:
+        """A token that is there costs no turn of the reactor."""
+        first = self.send()
+        self.assertEqual(self.shown, [])
+        self.give("t-1")
+        self.assertEqual(self.successResultOf(first).code, 200)
+        self.successResultOf(self.send())
+        self.assertEqual(self.shown, ["Bearer t-1"] * 2)
+        self.assertEqual((len(self.asked), self.clock.getDelayedCalls()), (1, []))
+
+    def test_refused_token_is_renewed_once(self) -> None:
+        """The refusal is not read any further; what the second try yields is the answer."""
+        self.agent.statuses = [401, 401]
+        sending = self.send()
+        self.give("t-1")
+        self.assertEqual((len(self.asked), self.agent.connections[0].aborted), (2, True))
+        self.give("t-2")
+        self.assertEqual(self.successResultOf(sending).code, 401)
+        self.assertEqual(self.shown, ["Bearer t-1", "Bearer t-2"])
+        self.assertFalse(self.agent.connections[1].aborted)
+
+    def test_refusal_just_after_another_is_the_answer(self) -> None:
+        """The token server is not asked with each scrape."""
+        self.agent.statuses = [401, 401, 401]
+        sending = self.send()
+        self.give("t-1")
+        self.give("t-2")
+        self.successResultOf(sending)
+        self.assertEqual(self.successResultOf(self.send()).code, 401)
+        self.assertEqual((len(self.asked), len(self.agent.sent)), (2, 3))
+        self.assertFalse(self.agent.connections[2].aborted)
+
+    def test_no_token(self) -> None:
+        """The target is not asked without."""
+        sending = self.send()
+        self.asked[-1].errback(NoToken("no token from there"))
+        self.failureResultOf(sending, NoToken)
+        self.assertEqual(self.agent.sent, [])
+
+    def test_cancelled_while_it_waits(self) -> None:
+        """Nothing is sent later."""
+        sending = self.send()
+        sending.cancel()
+        self.failureResultOf(sending)
+        self.give("t-1")
+        self.assertEqual(self.agent.sent, [])
+
+    def test_close(self) -> None:
+        """Whoever waits for a token is told, and the token server's connections close too."""
+        sending = self.send()
+        closing = self.outbound.close()
+        self.failureResultOf(sending, NoToken)
+        self.agent.closed.callback(None)
+        self.assertNoResult(closing)
+        self.token_agent.closed.callback(None)
         self.successResultOf(closing)

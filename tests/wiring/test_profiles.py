@@ -10,24 +10,36 @@ from twisted.internet.defer import Deferred
 from twisted.internet.ssl import Certificate, PrivateCertificate
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import Request, Site
 
-from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig
+from promproxy.config.http_client import (
+    Authorization,
+    BasicAuth,
+    HttpClient,
+    OAuth2,
+    TlsConfig,
+)
 from promproxy.errors import ConfigError, ScrapeError, Unreachable
 from promproxy.http.fetch import Answer, Fetcher
+from promproxy.no_proxy import NoProxy
 from promproxy.secret import Secret
-from promproxy.web.site import PromproxySite
 from promproxy.wiring.profiles import authorization_header, make_outbound, make_profile
 from tests.integration.certificates import Authority
 
 
 class Page(Resource):
-    """Answers with the request's target."""
+    """Answers with the request's target, or with a token, and keeps the last request."""
 
     isLeaf = True
+    last: Request
 
     def render_GET(self, request: Request) -> bytes:
+        self.last = request
         return b"served " + request.uri
+
+    def render_POST(self, request: Request) -> bytes:
+        self.last = request
+        return b'{"access_token": "t-1", "expires_in": 3600}'
 
 
 class HeaderTests(SynchronousTestCase):
@@ -71,6 +83,15 @@ class MistakeTests(SynchronousTestCase):
         tls = TlsConfig(cert_file=good, key_file=folder / "odd.pem")
         self.assertIn("no key in PEM", self.mistake(tls_config=tls))
 
+    def test_secret_that_does_not_fit_into_a_header(self) -> None:
+        """It is not shown; in a Basic header any does."""
+        for secret in ("two\nlines", "nul\0"):
+            auth = Authorization(credentials=Secret(secret))
+            message = self.mistake(authorization=auth)
+            self.assertEqual(message, "authorization: the credentials hold a control character")
+            basic = BasicAuth(username="u", password=Secret(secret))
+            self.assertIsNotNone(authorization_header(HttpClient(basic_auth=basic)))
+
     def test_proxy_over_tls(self) -> None:
         """Is not there yet, which is said at the start."""
         self.assertIn("only http:// proxies", self.mistake(proxy_url="https://proxy:1"))
@@ -89,7 +110,8 @@ class ConnectionTests(TestCase):
         pem = self.authority.issue("127.0.0.1")
         callers = Certificate.loadPEM(self.authority.pem)  # who signs the callers' certificates
         options = PrivateCertificate.loadPEM(pem).options(callers)
-        site = PromproxySite(Page(), reactor)
+        self.page = Page()
+        site = Site(self.page)
         self.tls = reactor.listenSSL(0, site, options, interface="127.0.0.1")  # type: ignore[attr-defined]
         self.plain = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]
         for port in (self.tls, self.plain):
@@ -145,5 +167,52 @@ class ConnectionTests(TestCase):
         async def case() -> None:
             answer = await self.fetch("http://only-there.invalid/x?y", proxy_url=proxy)
             self.assertEqual(answer.body, b"served http://only-there.invalid/x?y")
+
+        return Deferred.fromCoroutine(case())
+
+    def test_proxy_is_passed_by(self) -> None:
+        """Where no_proxy says so; the credentials for it go to no one else."""
+        auth = BasicAuth(username="u", password=Secret("p"))
+        settings = {"proxy_url": "http://127.0.0.1:9", "proxy_basic_auth": auth}
+        url = f"http://127.0.0.1:{self.plain.getHost().port}/x"
+
+        async def case() -> None:
+            answer = await self.fetch(url, no_proxy=NoProxy("127.0.0.0/8"), **settings)
+            self.assertEqual(answer.body, b"served /x")
+            self.assertIsNone(self.page.last.getHeader("Proxy-Authorization"))
+            through = Deferred.fromCoroutine(self.fetch(url, no_proxy=NoProxy("a.b"), **settings))
+            await self.assertFailure(through, Unreachable)
+
+        return Deferred.fromCoroutine(case())
+
+    def test_proxy_learns_its_credentials(self) -> None:
+        """In a header of their own."""
+        proxy = f"http://127.0.0.1:{self.plain.getHost().port}"
+        auth = BasicAuth(username="u", password=Secret("p"))
+
+        async def case() -> None:
+            await self.fetch("http://a.invalid/", proxy_url=proxy, proxy_basic_auth=auth)
+            self.assertEqual(self.page.last.getHeader("Proxy-Authorization"), "Basic dTpw")
+            self.assertIsNone(self.page.last.getHeader("Authorization"))
+
+        return Deferred.fromCoroutine(case())
+
+    def test_tokens_are_asked_for_over_a_connection_of_their_own(self) -> None:
+        """With the client certificate that only the token server is to see."""
+        pem = self.write("own.pem", self.authority.issue("client"))
+        oauth2 = OAuth2(
+            client_id="scraper",
+            token_url=f"https://127.0.0.1:{self.tls.getHost().port}/oauth/token",
+            tls_config=TlsConfig(ca_file=self.ca_file, cert_file=pem, key_file=pem),
+        )
+        profile = make_profile(reactor, HttpClient(oauth2=oauth2))
+        for agent in profile.agents:
+            self.addCleanup(agent.close)
+
+        async def case() -> None:
+            assert profile.tokens is not None
+            self.assertEqual(await profile.tokens.get(), b"Bearer t-1")
+            self.assertEqual(self.page.last.args[b"client_id"], [b"scraper"])
+            self.assertEqual(self.page.last.args[b"grant_type"], [b"client_credentials"])
 
         return Deferred.fromCoroutine(case())

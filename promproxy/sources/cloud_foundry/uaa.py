@@ -6,7 +6,6 @@ Source: the UAA's API documentation, "Token", and RFC 6749.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from twisted.logger import Logger
 
 from promproxy.errors import ConfigError, ScrapeError, SourceError
 from promproxy.http.fetch import Answer, Fetcher
+from promproxy.http.oauth2 import token_from
 from promproxy.http.origin import basic_credentials
 from promproxy.secret import Secret
 
@@ -145,33 +145,28 @@ class TokenKeeper:
 
     def _token_from(self, answer: Answer, url: str) -> Token:
         try:
-            data = json.loads(answer.body)
-            access, lifetime = data["access_token"], float(data["expires_in"])
-            refresh = data.get("refresh_token") or ""
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise SourceError(f"UAA: POST {url}: the answer holds no token") from error
-        if not (_is_token(access) and isinstance(refresh, str) and math.isfinite(lifetime)):
-            raise SourceError(f"UAA: POST {url}: the answer holds no token")
+            token = token_from(answer)
+        except ValueError as error:
+            raise SourceError(f"UAA: POST {url}: {error}") from error
         # A minute early, or at half-life where that is short.
-        renew_in = max(lifetime - 60.0, lifetime / 2)
-        return Token(access, self._clock.seconds() + renew_in, refresh)
+        renew_in = max(token.seconds - 60.0, token.seconds / 2)
+        return Token(token.access, self._clock.seconds() + renew_in, token.refresh)
 
     def _explain_refusal(self, answer: Answer, url: str) -> NoReturn:
-        why = _error_of(answer)
+        why = _error_of(answer, self._credentials)
         if answer.status in (400, 401):
             raise _Refused(f"UAA does not accept the credentials of {self._credentials.who}: {why}")
         raise SourceError(f"UAA: POST {url}: status {answer.status}: {why}")
 
 
-def _is_token(access: object) -> bool:
-    """Whether it may stand in a header."""
-    return isinstance(access, str) and access != "" and access.isascii() and access.isprintable()
-
-
-def _error_of(answer: Answer) -> str:
-    """UAA's own words for an error; those never repeat a secret."""
+def _error_of(answer: Answer, credentials: Credentials) -> str:
+    """UAA's own words for an error, unless they repeat a secret."""
     try:
         data: Any = json.loads(answer.body)
-        return str(data.get("error_description") or data.get("error"))[:200]
+        words = str(data.get("error_description") or data.get("error"))
     except (ValueError, AttributeError, RecursionError):
         return "no reason given"
+    secrets = (credentials.password.reveal(), credentials.client_secret.reveal())
+    if any(secret and secret in words for secret in secrets):
+        return "the reason given repeats a secret"
+    return words[:200]
