@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +24,7 @@ from promproxy.registry import Registry
 from promproxy.running import READY, STOPPING, Running
 from promproxy.web.site import PromproxySite
 from promproxy.wiring.generation import GenerationMaker
+from promproxy.wiring.inherited import inherited_endpoint
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Daemon(Service):
 
     _reactor: Any
     _running: Running
+    _endpoints: Sequence[tuple[str, IStreamServerEndpoint]]
     _on_state: Callable[[str], None]
     _ports: list[IListeningPort] = field(factory=list, init=False)
     _handler_before: Any = field(default=None, init=False)
@@ -66,10 +68,7 @@ class Daemon(Service):
         raise_file_limit()
         # twistd has no handler, and without one this signal ends the process.
         self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
-        generation = self._running.generation
-        for description, endpoint in zip(
-            generation.config.listen, generation.endpoints, strict=True
-        ):
+        for description, endpoint in self._endpoints:
             listening = endpoint.listen(self._running.site)
             failures: list[Failure] = []
             listening.addCallbacks(self._ports.append, failures.append)
@@ -127,15 +126,20 @@ def make_daemon(
     *,
     load: Callable[[], schema.Config] = _no_file,
     on_state: Callable[[str], None] = lambda state: None,
+    inherited: Iterable[int] = (),
 ) -> Daemon:
     """The service for a configuration; nothing is listened on or asked yet. Raises ConfigError.
 
     ``load`` reads the configuration anew. ``on_state`` is told READY, RELOADING and STOPPING.
+    ``inherited`` are file descriptors of sockets to listen on instead of what is configured.
     """
 
     def in_thread(work: Callable[[], T]) -> Deferred[T]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
     maker = GenerationMaker(reactor=reactor, in_thread=in_thread, outbound=Outbound())
-    running = Running(maker, maker.make(config), load, on_state)
-    return Daemon(reactor, running, on_state)
+    generation = maker.make(config)
+    endpoints = [inherited_endpoint(reactor, descriptor) for descriptor in inherited]
+    if not endpoints:
+        endpoints = list(zip(config.listen, generation.endpoints, strict=True))
+    return Daemon(reactor, Running(maker, generation, load, on_state), endpoints, on_state)

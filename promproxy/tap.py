@@ -11,7 +11,9 @@ from twisted.python import usage
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
+from promproxy.sd_notify import notifier_from_environment
 from promproxy.service import Daemon, make_daemon
+from promproxy.wiring.inherited import inherited_descriptors
 
 
 class Options(usage.Options):
@@ -40,6 +42,12 @@ class Options(usage.Options):
 def makeService(options: Options) -> Daemon:
     """The daemon, for twistd to start. Raises SystemExit with one line."""
     try:
-        return make_daemon(options.config, reactor, load=options.load)
+        return make_daemon(
+            options.config,
+            reactor,
+            load=options.load,
+            on_state=notifier_from_environment(os.environ, os.getpid(), reactor),
+            inherited=inherited_descriptors(),
+        )
     except ConfigError as error:
         raise SystemExit(f"promproxy: {error}") from error

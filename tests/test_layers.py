@@ -25,7 +25,7 @@ ROWS = (
     "web",
     "wiring",
     "service running simulation",
-    "commands",
+    "commands sd_notify journal",
     "tap cli",
 )
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names.split()}

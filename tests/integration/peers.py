@@ -100,6 +100,7 @@ class Peer:
     port: int
     folder: Path
     environment: Mapping[str, str] = field(factory=dict)
+    inherits: tuple[int, ...] = ()  # file descriptors
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -137,6 +138,7 @@ class Peer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                pass_fds=self.inherits,
             )
 
     def await_answer(self) -> None:
