@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 
@@ -32,6 +33,9 @@ from promproxy.wiring.access import make_access
 from promproxy.wiring.generation import Generation, GenerationMaker
 
 STOP_SECONDS = 5.0
+#: How long who was let in just before the end may take to say what for.
+LAST_HEADS_SECONDS = 0.5
+_LOOK_SECONDS = 0.02
 
 READY, RELOADING, STOPPING = "ready", "reloading", "stopping"
 
@@ -185,11 +189,18 @@ class Running:
         """Answer what is under way for a few seconds, then let go of everything."""
         self._is_stopping = True
         await self.registry.stop()
+        await self._last_heads()
         idle = self._scrapes.when_idle()
         idle.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
         await idle
         self._scrapes.cancel_all()
         await self._maker.outbound.close()
+
+    async def _last_heads(self) -> None:
+        """Wait for them: with a socket from systemd a restart fails no caller."""
+        end = self._maker.reactor.seconds() + LAST_HEADS_SECONDS
+        while self.site.connections.are_heads_due and self._maker.reactor.seconds() < end:
+            await deferLater(self._maker.reactor, _LOOK_SECONDS)
 
 
 def scrape_settings(config: schema.Scrape) -> ScrapeSettings:

@@ -17,7 +17,7 @@ from promproxy.access import PAGES
 from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
-from promproxy.running import STOP_SECONDS
+from promproxy.running import LAST_HEADS_SECONDS, STOP_SECONDS
 from promproxy.service import Daemon, make_daemon, raise_file_limit
 from tests.fakes import Caller, MemoryReactor, Wire, pull_by_clock, settle
 
@@ -185,6 +185,25 @@ class StopTests(ServiceTestCase):
         upstream.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup")
         self.assertEqual(caller.answer().body, b"up")
         upstream.connectionLost(Failure(ConnectionDone()))
+        self.successResultOf(stopping)
+        self.assert_nothing_is_left(caller)
+
+    def test_caller_that_was_let_in_just_before_is_answered(self) -> None:
+        """It had no time to ask; with a socket from systemd nobody else would hear it."""
+        caller = self.caller()
+        stopping = self.daemon.stopService()
+        self.reactor.advance(LAST_HEADS_SECONDS / 2)
+        self.assertNoResult(stopping)
+        self.assertEqual(caller.get("/-/healthy").status, 200)
+        self.reactor.advance(0.1)
+        self.successResultOf(stopping)
+        self.assert_nothing_is_left(caller)
+
+    def test_caller_that_asks_for_nothing_is_not_waited_for_long(self) -> None:
+        """Half a second."""
+        caller = self.caller()
+        stopping = self.daemon.stopService()
+        self.reactor.pump([LAST_HEADS_SECONDS / 50] * 52)
         self.successResultOf(stopping)
         self.assert_nothing_is_left(caller)
 

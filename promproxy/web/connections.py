@@ -54,6 +54,11 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def are_heads_due(self) -> bool:
+        """Whether a caller has yet to send the head, or the rest of it."""
+        return any(one.waits_since is not None for one in self._open)
+
     def add(self, connection: Connection) -> None:
         """It is open."""
         self._open[connection] = None
