@@ -36,13 +36,19 @@ class EntryStyle:
         path = f"{self.path_prefix}{SCRAPE_PATH}/{target.id}"
         return self._entry(path, target.source, json.dumps(target.instance), target.labels)
 
-    def own_entry(self) -> bytes:
-        """The entry of our own metrics endpoint, with the placeholder."""
-        address = f'"{_PLACEHOLDER.decode()}"'
-        return self._entry(f"{self.path_prefix}{METRICS_PATH}", OWN_SOURCE, address, {})
+    def own_entries(self, wanted: bool | Sequence[str] = True) -> list[bytes]:
+        """Our own metrics endpoint: none, with the placeholder, or that of each replica."""
+        own = [_PLACEHOLDER.decode()] if wanted is True else wanted or ()
+        path = f"{self.path_prefix}{METRICS_PATH}"
+        return [self._entry(path, OWN_SOURCE, f'"{address}"', {}, address) for address in own]
 
     def _entry(
-        self, path: str, source: str, instance_json: str, labels: Mapping[str, str]
+        self,
+        path: str,
+        source: str,
+        instance_json: str,
+        labels: Mapping[str, str],
+        address: str = _PLACEHOLDER.decode(),
     ) -> bytes:
         ours = {
             **labels,
@@ -51,7 +57,6 @@ class EntryStyle:
             "__meta_promproxy_source": source,
         }
         rendered = json.dumps(ours, separators=(",", ":"))[:-1]
-        address = _PLACEHOLDER.decode()
         return (
             f'{{"targets":["{address}"],"labels":{rendered},"instance":{instance_json}}}}}'.encode()
         )

@@ -19,6 +19,10 @@ class SourceError(PromproxyError):
     """A source could not deliver its targets; its last good ones stay in force."""
 
 
+class StateError(PromproxyError):
+    """A saved state cannot be used; the message says what is the matter with the file."""
+
+
 class ScrapeError(PromproxyError):
     """A scrape failed before the target's own answer began.
 

@@ -37,6 +37,8 @@ class Metrics:
     _refresh_durations: Summary = field(init=False)
     _reload_succeeded: Gauge = field(init=False)
     _reload_moment: Gauge = field(init=False)
+    _file_writes: Counter = field(init=False)
+    _file_succeeded: Gauge = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         registry = self.registry
@@ -66,6 +68,18 @@ class Metrics:
             "When the configuration was last read with success.",
             registry=registry,
         )
+        self._file_writes = Counter(
+            "promproxy_file_writes_total",
+            "Writes of files that follow the targets: saved state and file_sd.",
+            ("file", "outcome"),
+            registry=registry,
+        )
+        self._file_succeeded = Gauge(
+            "promproxy_file_last_write_successful",
+            "Whether the last write of such a file succeeded.",
+            ("file",),
+            registry=registry,
+        )
         build = Gauge(
             "promproxy_build_info",
             "Always 1; what this promproxy is made of.",
@@ -84,6 +98,11 @@ class Metrics:
         """Count a refresh that has ended."""
         self._refreshes.labels(source, "success" if succeeded else "failure").inc()
         self._refresh_durations.labels(source).observe(seconds)
+
+    def file_written(self, file: str, succeeded: bool) -> None:
+        """Count a write of a file of this name."""
+        self._file_writes.labels(file, "success" if succeeded else "failure").inc()
+        self._file_succeeded.labels(file).set(succeeded)
 
     def watch_connections(self, connections: Connections) -> None:
         """Report the connections that callers have."""
@@ -139,7 +158,13 @@ class _RegistryCollector(Collector):
         healthy = _gauge(
             "source_last_refresh_successful", "Whether a source's last refresh succeeded.", "source"
         )
+        restored = _gauge(
+            "source_restored",
+            "Whether a source's targets are those that were saved before a restart.",
+            "source",
+        )
         for name, state in states.items():
+            restored.add_metric([name], state.is_restored)
             if state.last_success is not None:
                 success.add_metric([name], state.last_success)
             healthy.add_metric([name], state.has_delivered and not state.failures)
@@ -147,7 +172,7 @@ class _RegistryCollector(Collector):
         same_id.add_metric([], snapshot.duplicate_ids())
         same_instance = _gauge("duplicate_instances", "Instance labels that several targets have.")
         same_instance.add_metric([], len(snapshot.duplicate_instances()))
-        return [targets, dropped, left_out, success, healthy, same_id, same_instance]
+        return [targets, dropped, left_out, success, healthy, restored, same_id, same_instance]
 
 
 class Connections(Protocol):

@@ -18,6 +18,7 @@ from promproxy.errors import ConfigError
 from promproxy.forwarding import Timeouts
 from promproxy.limits import Limits
 from promproxy.metrics import Metrics
+from promproxy.output_files import OutputFiles
 from promproxy.registry import Registry
 from promproxy.web.admin import InvalidateResource, RefreshResource, ReloadResource
 from promproxy.web.api import TargetsResource
@@ -57,6 +58,7 @@ class Running:
     metrics: Metrics = field(factory=Metrics, init=False)
     registry: Registry = field(init=False)
     gate: Gate = field(factory=Gate, init=False)
+    files: OutputFiles = field(init=False)
     site: PromproxySite = field(init=False)
     _scrapes: ScrapeResource = field(init=False)
     _listen: Sequence[str] = field(init=False)
@@ -68,6 +70,13 @@ class Running:
         config, reactor = self.generation.config, self._maker.reactor
         self._listen = config.listen
         self.registry = Registry(reactor, random.random, self._refreshed)
+        self.files = OutputFiles(
+            self.registry,
+            self._maker.in_thread,
+            reactor,
+            self.metrics.file_written,
+            self.generation.outputs,
+        )
         self._scrapes = ScrapeResource(
             registry=self.registry,
             outbound=self._maker.outbound,
@@ -136,6 +145,7 @@ class Running:
         before, self.generation = self.generation, generation
         if generation.config.scrape != before.config.scrape:
             self._scrapes.settings = scrape_settings(generation.config.scrape)
+        self.files.settings = generation.outputs
         self._supply(generation.changed(before))
         self.gate.use(make_access(generation.config))
         self.site.connections.limit = max_connections(generation.config)
@@ -144,6 +154,7 @@ class Running:
             agent.close()
         log.info("reloaded: {changes}", changes=generation.changes(before))
         await self.registry.render_again()
+        self._update_files()
 
     def _supply(self, changed: Collection[str] = ()) -> None:
         """Hand over profiles and sources; those in ``changed`` had other settings before."""
@@ -162,16 +173,18 @@ class Running:
         self.metrics.refreshed(source, seconds, succeeded)
         if succeeded:
             self._maker.outbound.settled(source)
+        self._update_files()
+
+    def _update_files(self) -> None:
+        self.files.update(self._maker.outbound.unsettled)
 
     def _root(self) -> Resource:
         """The tree of pages as the newest configuration wants it."""
         config, registry = self.generation.config, self.registry
-        own_entry = self.generation.style.own_entry() if config.discovery.own_metrics else None
+        documents = DocumentCache(self._maker.in_thread, self.generation.outputs.own_entries)
         pages = Pages(
             landing=LandingResource(registry),
-            discovery=DiscoveryResource(
-                registry, DocumentCache(self._maker.in_thread, own_entry), config.discovery.address
-            ),
+            discovery=DiscoveryResource(registry, documents, config.discovery.address),
             scrape=self._scrapes,
             metrics=MetricsResource(self.metrics.registry),
             healthy=HealthyResource(),
@@ -194,6 +207,9 @@ class Running:
         idle.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
         await idle
         self._scrapes.cancel_all()
+        writing = Deferred.fromCoroutine(self.files.close())
+        writing.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
+        await writing
         await self._maker.outbound.close()
 
     async def _last_heads(self) -> None:

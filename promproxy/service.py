@@ -66,6 +66,7 @@ class Daemon(Service):
         Raises StartError where an address cannot be had.
         """
         raise_file_limit()
+        self._running.files.load()
         # twistd has no handler, and without one this signal ends the process.
         self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
         for description, endpoint in self._endpoints:

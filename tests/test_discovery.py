@@ -67,7 +67,7 @@ class EntryTests(SynchronousTestCase):
 
     def test_own_metrics(self) -> None:
         """Our own endpoint is listed under our address, which is its instance too."""
-        [group] = groups_for("promproxy:8080", EntryStyle().own_entry())
+        [group] = groups_for("promproxy:8080", *EntryStyle().own_entries())
         self.assertEqual(
             group,
             {
@@ -81,10 +81,20 @@ class EntryTests(SynchronousTestCase):
             },
         )
 
+    def test_own_metrics_of_replicas(self) -> None:
+        """Each under its own address, however the document is asked for; or none at all."""
+        groups = groups_for("promproxy:8080", *EntryStyle().own_entries(("a:1", "[::1]:2")))
+        for group, address in zip(groups, ("a:1", "[::1]:2"), strict=True):
+            self.assertEqual(group["targets"], [address])
+            self.assertEqual(group["labels"]["instance"], address)
+            self.assertEqual(group["labels"]["__metrics_path__"], "/metrics")
+        self.assertEqual(EntryStyle().own_entries(()), [])
+        self.assertEqual(EntryStyle().own_entries(False), [])
+
     def test_style(self) -> None:
         """Scheme and prefix stand in every entry."""
         style = EntryStyle(scheme="https", path_prefix="/p")
-        groups = groups_for("a", style.target_entry(TARGET), style.own_entry())
+        groups = groups_for("a", style.target_entry(TARGET), *style.own_entries())
         labels = [group["labels"] for group in groups]
         self.assertEqual([label["__scheme__"] for label in labels], ["https"] * 2)
         self.assertEqual(
@@ -121,7 +131,7 @@ class DocumentTests(SynchronousTestCase):
     def test_any_targets(self, targets: list[Target], address: str) -> None:
         """JSON with one good group per target, and the address wherever it belongs."""
         style = EntryStyle()
-        entries = [*map(style.target_entry, targets), style.own_entry()]
+        entries = [*map(style.target_entry, targets), *style.own_entries()]
         document = document_for(entries, address)
         assert b"\0" not in document.body and document.body.isascii()
         groups = json.loads(document.body)
@@ -156,4 +166,5 @@ class ValidAddressTests(SynchronousTestCase):
         """It is refused, or it can be put into a document."""
         address = valid_address(host)
         if address is not None:
-            self.assertEqual(groups_for(address, EntryStyle().own_entry())[0]["targets"], [address])
+            (own,) = groups_for(address, *EntryStyle().own_entries())
+            self.assertEqual(own["targets"], [address])

@@ -11,7 +11,7 @@ import promproxy
 
 PURE = (
     "__init__ __version__ access errors ids target labels snapshot secret json_array backoff "
-    "no_proxy atomic_file",
+    "no_proxy atomic_file saved_state",
     # The part of this source that only computes; configuration names its selectors and fields.
     "sources.cloud_foundry.label_selector sources.cloud_foundry.resources "
     "sources.cloud_foundry.routes sources.cloud_foundry.rules sources.cloud_foundry.targets",
@@ -21,7 +21,7 @@ ROWS = (
     *PURE,
     "http",
     "sources",
-    "refresh_loop registry scrape_metrics metrics limits",
+    "refresh_loop registry scrape_metrics metrics limits state_files file_writer output_files",
     "web",
     "wiring",
     "service running simulation",

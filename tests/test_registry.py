@@ -298,3 +298,50 @@ class WarningTests(RegistryTestCase):
         two = Delivery((make_target("b:2", "y", instance="same"),))
         (event,) = self.warnings(one, two)
         self.assertEqual((event["count"], event["examples"]), (1, ["same"]))
+
+
+class RestoreTests(RegistryTestCase):
+    """Targets that were saved before a restart."""
+
+    def restored(self, *sources: ScriptedSource) -> Registry:
+        registry = make_registry(self.clock, *sources)
+        registry.restore(sources[0].name, delivery_of("a:1", source=sources[0].name), 5.0)
+        return registry
+
+    def test_they_count_as_a_delivery(self) -> None:
+        """Before anything was asked; for this source only."""
+        registry = self.restored(ScriptedSource([BROKEN]), ScriptedSource([BROKEN], name="other"))
+        self.assertEqual(self.ids(registry), ["vms/a:1"])
+        self.assertIn(b"/singleTargetMetrics/vms/a:1", registry.snapshot.fragments()[0])
+        self.assertEqual((registry.missing(), registry.missing("vms")), (["other"], []))
+        self.assertEqual(registry.states["vms"].last_success, 5.0)
+
+    def test_failures_leave_them(self) -> None:
+        """However long the source is away."""
+        registry = self.restored(ScriptedSource([BROKEN]))
+        registry.start()
+        self.advance(600)
+        self.assertEqual(self.ids(registry), ["vms/a:1"])
+        self.assertEqual((registry.missing(), registry.states["vms"].is_restored), ([], True))
+
+    def test_first_delivery_takes_their_place(self) -> None:
+        """From then on it is as if they had never been."""
+        registry = self.restored(ScriptedSource([delivery_of("b:2")]))
+        registry.start()
+        settle(self.clock)
+        self.assertEqual(self.ids(registry), ["vms/b:2"])
+        self.assertFalse(registry.states["vms"].is_restored)
+
+    def test_source_that_takes_them_up(self) -> None:
+        """It is told before it is asked, and what it finds unchanged is rendered once only."""
+
+        class TakesUp(ScriptedSource):
+            def restore(self, delivery: Delivery) -> None:
+                self.steps = [delivery]
+
+        registry = self.restored(TakesUp([BROKEN]))
+        snapshot = registry.snapshot
+        registry.start()
+        settle(self.clock)
+        self.assertIs(registry.snapshot, snapshot)
+        self.assertFalse(registry.states["vms"].is_restored)

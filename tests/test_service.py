@@ -28,14 +28,17 @@ class ServiceTestCase(SynchronousTestCase):
     """A whole daemon on a reactor in memory."""
 
     def make(self, text: str = "", *taken: int) -> Daemon:
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-        (self.folder / "targets.json").write_text(json.dumps([{"targets": ["192.0.2.1:9100"]}]))
+        self.make_folder()
         self.reactor = MemoryReactor(*taken)
         pull_by_clock(self, self.reactor)
         self.text = text or "sources: [{name: vms, files: {paths: ['*.json']}}]"
         self.states: list[str] = []
         return make_daemon(self.load(), self.reactor, load=self.load, on_state=self.states.append)
+
+    def make_folder(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        (self.folder / "targets.json").write_text(json.dumps([{"targets": ["192.0.2.1:9100"]}]))
 
     def load(self) -> Config:
         """What the configuration says now."""

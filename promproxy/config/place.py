@@ -54,9 +54,13 @@ class Place:
         """Whether a string stands here rather than a number or a boolean."""
         return self.node.tag == _STRING
 
+    def is_list(self) -> bool:
+        """Whether a list stands here."""
+        return isinstance(self.node, yaml.SequenceNode)
+
     def items(self, what: str = "a list") -> Iterator[Place]:
         """The places in a list."""
-        if not isinstance(self.node, yaml.SequenceNode):
+        if not self.is_list():
             self.expected(what)
         for index, node in enumerate(self.node.value):
             yield self._at(node, node, f"{self.path}[{index}]")

@@ -44,6 +44,17 @@ def host_port(place: Place) -> str:
     return value
 
 
+def own_metrics(place: Place) -> bool | tuple[str, ...]:
+    """Whether, or at which addresses."""
+    if not place.is_list():
+        return boolean(place)
+    addresses = list_of(host_port)(place)
+    for address in addresses:
+        if addresses.count(address) > 1:
+            place.fail(f"{address} stands here twice")
+    return addresses
+
+
 @frozen(kw_only=True)
 class Discovery:
     """The discovery document."""
@@ -54,7 +65,12 @@ class Discovery:
         doc="the host:port at which Prometheus reaches us; empty: the Host of each request",
     )
     scheme: str = setting(one_of("http", "https"), default="http", doc="how Prometheus reaches us")
-    own_metrics: bool = setting(boolean, default=True, doc="list our own metrics endpoint too")
+    own_metrics: bool | tuple[str, ...] = setting(
+        own_metrics,
+        default=True,
+        doc="list our own metrics endpoint too; or the host:port of each replica, so that one "
+        "behind a shared address is scraped for itself",
+    )
     promregator_labels: bool = setting(
         boolean, default=False, doc="give Cloud Foundry targets Promregator's labels too"
     )
@@ -165,6 +181,17 @@ class Source:
 
 
 @frozen(kw_only=True)
+class FileSd:
+    """The discovery document as a file."""
+
+    path: Path = setting(path, doc="the file, for file_sd_configs; its name ends in .json")
+
+    def __attrs_post_init__(self) -> None:
+        if self.path.suffix != ".json":
+            raise ValueError("path: must end in .json, which tells Prometheus what is in it")
+
+
+@frozen(kw_only=True)
 class Config:
     """The whole file."""
 
@@ -199,6 +226,14 @@ class Config:
         default=(),
         doc="which users may do what; without any, all of them may scrape and administer",
     )
+    state_dir: Path | None = setting(
+        path,
+        default=None,
+        doc="where the last good targets are kept over a restart; unset: nowhere",
+    )
+    file_sd: FileSd | None = setting(
+        section(FileSd), default=None, doc="write the discovery document to a file too"
+    )
     sources: tuple[Source, ...] = setting(
         list_of(section(Source)), default=(), doc="where targets come from"
     )
@@ -206,6 +241,11 @@ class Config:
     def __attrs_post_init__(self) -> None:
         if not self.listen:
             raise ValueError("listen: name at least one endpoint, such as tcp:8080")
+        if self.file_sd is not None and not self.discovery.address:
+            raise ValueError(
+                "file_sd: a file needs discovery.address, the host:port at which Prometheus "
+                "reaches us"
+            )
         names = [source.name for source in self.sources]
         for name in names:
             if names.count(name) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from promproxy.target import Delivery
 
@@ -23,3 +23,11 @@ class Source(Protocol):
 
         Raises SourceError where they cannot be had in full.
         """
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A source that takes up what it delivered before a restart, where that was saved."""
+
+    def restore(self, delivery: Delivery) -> None:
+        """It delivered this under settings that lead to the same targets; before `targets`."""

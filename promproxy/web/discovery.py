@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -51,7 +51,7 @@ class DocumentCache:
     """
 
     _in_thread: InThread[Any]
-    _own_entry: bytes | None
+    _own_entries: Sequence[bytes]
     _snapshot: Snapshot | None = field(default=None, init=False)
     _by_address: OrderedDict[str, dict[str | None, _Rendered]] = field(
         factory=OrderedDict, init=False
@@ -68,8 +68,8 @@ class DocumentCache:
             self._by_address.popitem(last=False)
         if source not in by_source:
             fragments = snapshot.fragments(source)
-            if source is None and self._own_entry is not None:
-                fragments.append(self._own_entry)
+            if source is None:
+                fragments += self._own_entries
             by_source[source] = _Rendered(self._in_thread(lambda: document_for(fragments, address)))
         return by_source[source]
 

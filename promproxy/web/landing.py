@@ -46,6 +46,8 @@ class LandingResource(Resource):
             listing = listings.get(name)
             count = "-" if listing is None else str(len(listing.delivery.targets))
             waiting = "waiting for the first targets"
+            if state.is_restored:
+                waiting = "targets as they were before the restart"
             health = state.last_error or ("ok" if state.has_delivered else waiting)
             cells = "".join(f"<td>{escape(cell)}</td>" for cell in (name, count, health))
             rows.append(f"<tr>{cells}</tr>")

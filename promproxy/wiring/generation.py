@@ -21,10 +21,12 @@ from promproxy.config.http_client import HttpClient, TlsConfig
 from promproxy.discovery import EntryStyle
 from promproxy.http.agent import OutboundAgent
 from promproxy.http.outbound import Outbound, Profile
+from promproxy.output_files import OutputSettings
 from promproxy.secret import Secret
 from promproxy.sources import Source
 from promproxy.target import Target
 from promproxy.wiring.endpoints import make_endpoint
+from promproxy.wiring.outputs import output_settings
 from promproxy.wiring.profiles import make_profile
 from promproxy.wiring.sources import SourceMaker
 
@@ -49,6 +51,7 @@ class Generation:
 
     config: schema.Config
     endpoints: Sequence[IStreamServerEndpoint]
+    outputs: OutputSettings
     style: EntryStyle
     render: Callable[[Target], bytes]
     profiles: Mapping[str, Made[Profile]]
@@ -91,6 +94,7 @@ class GenerationMaker:
         return Generation(
             config=config,
             endpoints=[make_endpoint(self.reactor, text) for text in config.listen],
+            outputs=output_settings(config, style),
             style=style,
             render=before.render if before is not None and is_same_style else style.target_entry,
             profiles={

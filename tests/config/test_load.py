@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig
 from promproxy.config.load import config_from_text, load_config
 from promproxy.config.roles import Role
-from promproxy.config.schema import Config, Discovery, Files, HttpSd, Scrape, Source
+from promproxy.config.schema import Config, Discovery, Files, FileSd, HttpSd, Scrape, Source
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
 
@@ -112,7 +112,7 @@ class GoodFileTests(SynchronousTestCase):
             discovery=Discovery(
                 address="promproxy.example.org:8080",
                 scheme="https",
-                own_metrics=False,
+                own_metrics=("promproxy-1:8080", "promproxy-2:8080"),
                 startup_grace=120.0,
                 path_prefix="/promproxy",
             ),
@@ -135,6 +135,8 @@ class GoodFileTests(SynchronousTestCase):
                     fqdns=("*.example.org",),
                 ),
             ),
+            state_dir=HERE / "state",
+            file_sd=FileSd(path=Path("/var/lib/promproxy/targets.json")),
             outbound={"plain": HttpClient(), "acme": acme, "token": token},
             sources=(vms, branch_office, partner),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -47,7 +48,7 @@ class DiscoveryTestCase(SynchronousTestCase):
         self,
         registry: Registry | None = None,
         in_thread: Any = at_once,
-        own: bytes | None = None,
+        own: Sequence[bytes] = (),
         address: str = "",
     ) -> Caller:
         cache = DocumentCache(in_thread, own)
@@ -83,7 +84,7 @@ class DocumentTests(DiscoveryTestCase):
 
     def test_one_source(self) -> None:
         """Without our own metrics, which are of no source."""
-        caller = self.serve(own=EntryStyle().own_entry())
+        caller = self.serve(own=EntryStyle().own_entries())
         self.assertEqual(self.instances(caller.get("/discovery?source=nat")), ["c:1"])
 
     def test_unknown_source_is_404_and_the_known_ones_are_named(self) -> None:
@@ -95,7 +96,7 @@ class DocumentTests(DiscoveryTestCase):
 
     def test_own_metrics_are_a_target(self) -> None:
         """Its instance is our address."""
-        answer = self.serve(own=EntryStyle().own_entry()).get("/discovery")
+        answer = self.serve(own=EntryStyle().own_entries()).get("/discovery")
         self.assertEqual(self.instances(answer), ["a:1", "b:1", "c:1", "proxy.example:8080"])
         last = json.loads(answer.body)[-1]
         self.assertEqual(last["targets"], ["proxy.example:8080"])

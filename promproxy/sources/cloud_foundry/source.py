@@ -66,6 +66,10 @@ class CloudFoundrySource:
     _doubted: bool = field(default=False, init=False)
     _router_is_checked: bool = field(default=False, init=False)
 
+    def restore(self, delivery: Delivery) -> None:
+        """See `promproxy.sources.Restorable.restore`: a loss shows in comparison."""
+        self._delivery = delivery
+
     async def targets(self) -> Delivery:
         """See `promproxy.sources.Source.targets`."""
         inventory, missing = await self._read(scope_of(self._style.rules))

@@ -1,0 +1,147 @@
+"""The files that follow the registry: each source's saved state, and the document for file_sd."""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from promproxy.discovery import document_for
+from promproxy.file_writer import FileWriter
+from promproxy.registry import Registry
+from promproxy.saved_state import SavedState, encode
+from promproxy.snapshot import Snapshot
+from promproxy.state_files import read_state, state_path
+from promproxy.target import Delivery
+
+STATE_MODE = 0o600
+FILE_SD_MODE = 0o644  # Prometheus reads it, as another user
+
+log = Logger()
+
+
+@frozen
+class SourceSettings:
+    """What decides whether a saved state is still good.
+
+    ``fingerprint`` is a hash of all that decides which targets there are; ``profiles`` are the
+    outbound profiles that these may have.
+    """
+
+    fingerprint: str
+    profiles: Collection[str] = ()
+
+
+@frozen(eq=False, kw_only=True)
+class OutputSettings:
+    """What is configured of the files."""
+
+    state_dir: Path | None = None
+    sources: Mapping[str, SourceSettings] = field(factory=dict)
+    file_sd: Path | None = None
+    address: str = ""
+    own_entries: Sequence[bytes] = ()
+
+
+@define(eq=False)
+class OutputFiles:
+    """Writes them after a change. A file that is configured no more stays as it is.
+
+    ``on_write`` is told of each write: the file's name, and whether it succeeded.
+    """
+
+    _registry: Registry
+    _in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    _clock: IReactorTime
+    _on_write: Callable[[str, bool], None]
+    settings: OutputSettings
+    _writers: dict[Path, FileWriter] = field(factory=dict, init=False)
+    _given: dict[Path, tuple[object, ...]] = field(factory=dict, init=False)
+
+    def load(self) -> None:
+        """Give the registry what was saved; it blocks, so it belongs before anything is served."""
+        folder = self.settings.state_dir
+        if folder is None:
+            return
+        for name, settings in self.settings.sources.items():
+            saved = read_state(folder, name)
+            if saved is not None and _is_good(saved.state, settings):
+                delivery = Delivery(saved.state.targets)
+                self._given[state_path(folder, name)] = (delivery,)
+                self._registry.restore(name, delivery, saved.moment)
+                log.info(
+                    "source {source}: {count} targets as they were saved",
+                    source=name,
+                    count=len(delivery.targets),
+                )
+
+    def update(self, unsettled: Collection[str] = ()) -> None:
+        """Let the files follow what the registry holds.
+
+        Sources in ``unsettled`` still have targets that they found under other settings than
+        those of now, and so are not saved.
+        """
+        settings, snapshot = self.settings, self._registry.snapshot
+        if settings.state_dir is not None:
+            for name, source in settings.sources.items():
+                listing = snapshot.listings.get(name)
+                if listing is not None and name not in unsettled:
+                    state = SavedState(name, source.fingerprint, listing.delivery.targets)
+                    path = state_path(settings.state_dir, name)
+                    make = partial(_state, path, state)
+                    self._write(path, STATE_MODE, make, listing.delivery)
+        if settings.file_sd is not None and not self._registry.missing():
+            make = partial(_document, snapshot, settings)
+            self._write(settings.file_sd, FILE_SD_MODE, make, snapshot, settings)
+
+    async def close(self) -> None:
+        """Write what waits, and then no more."""
+        closing = [Deferred.fromCoroutine(writer.close()) for writer in self._writers.values()]
+        await gatherResults(closing)
+
+    def _write(self, path: Path, mode: int, make: Callable[[], bytes], *given: object) -> None:
+        """Unless it was given these very things before, of which it is made."""
+        before = self._given.get(path, ())
+        if len(before) == len(given) and all(map(operator.is_, before, given)):
+            return
+        self._given[path] = given
+        if path not in self._writers:
+            self._writers[path] = FileWriter(
+                path, mode, self._in_thread, self._clock, partial(self._on_write, path.name)
+            )
+        self._writers[path].write(make)
+
+
+def _is_good(state: SavedState, settings: SourceSettings) -> bool:
+    """Whether the targets may be used by what is configured now.
+
+    A profile's credentials go only to targets that were chosen by the settings beside them. So
+    there is no middle way, such as the targets without a profile.
+    """
+    if state.settings != settings.fingerprint:
+        why = "they were found under other settings"
+    elif not {target.outbound for target in state.targets} <= {"", *settings.profiles}:
+        why = "they name outbound profiles that none of its rules does"
+    else:
+        return True
+    log.warn("source {source}: saved targets are not used: {why}", source=state.source, why=why)
+    return False
+
+
+def _state(path: Path, state: SavedState) -> bytes:
+    """In a thread."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return encode(state, rest=lambda: time.sleep(0.0001))
+
+
+def _document(snapshot: Snapshot, settings: OutputSettings) -> bytes:
+    """In a thread."""
+    return document_for([*snapshot.fragments(), *settings.own_entries], settings.address).body
