@@ -19,7 +19,7 @@ class RefreshLoop:
     So turns never overlap, and each pause may have its own length. ``refresh`` must not fail.
     """
 
-    _refresh: Callable[[], Coroutine[Any, Any, None]]
+    _refresh: Callable[[], Coroutine[Any, Any, object]]
     _pause_seconds: Callable[[], float]
     _clock: IReactorTime
     _loop: LoopingCall = field(init=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,7 +16,8 @@ from twisted.internet.task import Clock, Cooperator
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request
 
 from promproxy.discovery import EntryStyle
 from promproxy.errors import CutShort
@@ -301,3 +303,26 @@ class MemoryReactor(MemoryReactorClock):  # type: ignore[misc] # it has no types
         if port in self.taken:
             raise CannotListenError(options.get("interface", ""), port, "in use, says the system")
         return super().listenTCP(port, *args, **options)
+
+
+class DocumentServer(Resource):
+    """An http_sd server; whatever of it may be wrong is an attribute."""
+
+    isLeaf = True
+    status = 200
+    content_type = "application/json"
+    etag: bytes | None = None
+    hangs = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = json.dumps([{"targets": ["a:1"]}]).encode()
+        self.requests: list[Request] = []
+
+    def render_GET(self, request: Request) -> bytes | int:
+        self.requests.append(request)
+        request.setResponseCode(self.status)
+        request.setHeader("Content-Type", self.content_type)
+        if self.etag is not None:
+            request.setETag(self.etag)
+        return NOT_DONE_YET if self.hangs else self.body

@@ -83,3 +83,47 @@ class UsageTests(CommandTestCase):
             status, _, err = self.run_command(*arguments)
             self.assertEqual(status, 2)
             self.assertIn("usage: promproxy", err)
+
+
+class SyncTests(CommandTestCase):
+    """`promproxy sync`: what is wrong is said before anything is asked."""
+
+    def test_mistakes_on_the_command_line(self) -> None:
+        """Each with the words that say what was expected; a password in the URL is not shown."""
+        url, file = "http://h:1/discovery", "targets.json"
+        for arguments, message in (
+            ((url, "targets.yml"), "'targets.yml' must end in .json, as Prometheus wants it"),
+            (("ftp://h/", file), "expected a URL that begins with http:// or https://"),
+            (("http://u:swordfish@h/", file), "credentials do not belong in a URL"),
+            (("--interval", "60", url, file), "expected a duration such as 30s, 500ms or 1h30m"),
+            (("--timeout", "0s", url, file), "expected more than 0"),
+            (("--max-size", "x", url, file), "expected a size such as 512KB or 10MB"),
+            (("--mode", "rw", url, file), "'rw' is no mode such as 644 or 640"),
+            (("--metrics-file", "x.txt", url, file), "'x.txt' must end in .prom, as node_exporter"),
+        ):
+            status, _, err = self.run_command("sync", *arguments)
+            self.assertEqual(status, 2, arguments)
+            self.assertIn(message, err)
+            self.assertNotIn("swordfish", err)
+
+    def test_what_cannot_go_together(self) -> None:
+        """A process that ends at once serves no metrics."""
+        status, _, err = self.run_command(
+            "sync", "--once", "--metrics-listen", "tcp:0", "http://h:1/", "x.json"
+        )
+        self.assertEqual(status, 1)
+        self.assertIn("--metrics-listen does not go with --once; --metrics-file does", err)
+
+    def test_http_config_file(self) -> None:
+        """Read as strictly as the configuration."""
+        file = Path(self.mktemp()).absolute()
+        file.write_text("proxy_urls: x\n")
+        for path, message in (
+            (file, f"{file}:1: proxy_urls: unknown key; did you mean 'proxy_url'?"),
+            (Path("/nowhere/http.yml"), "cannot read /nowhere/http.yml: No such file"),
+        ):
+            status, _, err = self.run_command(
+                "sync", "--once", "--http-config-file", str(path), "http://h:1/", "x.json"
+            )
+            self.assertEqual(status, 1)
+            self.assertIn(message, err)

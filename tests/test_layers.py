@@ -24,7 +24,7 @@ ROWS = (
     "refresh_loop registry scrape_metrics metrics limits state_files file_writer output_files",
     "web",
     "wiring",
-    "service running simulation",
+    "service running simulation sync",
     "commands sd_notify journal",
     "tap cli",
 )

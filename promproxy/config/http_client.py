@@ -32,16 +32,24 @@ from promproxy.secret import Secret
 def url(place: Place) -> str:
     """An http or https URL without credentials in it."""
     value = text(place)
+    problem = problem_with_url(value)
+    if problem is not None:
+        place.fail(problem)
+    return value
+
+
+def problem_with_url(value: str) -> str | None:
+    """Why this is no URL that we may ask, in words for an operator, or None."""
     try:
         parts = urlsplit(value)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # a port that is none, a bracket that does not close
         usable = False
     if not usable or not re.fullmatch(r"[!-~]+", value) or "#" in value:
-        place.expected("a URL that begins with http:// or https://")
+        return "expected a URL that begins with http:// or https://"
     if parts.username is not None or parts.password is not None:
-        place.fail("credentials do not belong in a URL: it is shown in messages")
-    return value
+        return "credentials do not belong in a URL: it is shown in messages"
+    return None
 
 
 def no_proxy(place: Place) -> NoProxy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
@@ -13,11 +14,18 @@ from promproxy.config.read import section
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
 
+T = TypeVar("T")
+
 _NAMED = re.compile(r"(?<=undefined )(alias|tag handle) .*", re.DOTALL)
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
     """The configuration in a file. Raises ConfigError."""
+    return load_section(Config, file, environ)
+
+
+def load_section(cls: type[T], file: Path, environ: Mapping[str, str]) -> T:
+    """What a file says of a schema class, all of whose fields have defaults. Raises ConfigError."""
     file = file.absolute()
     try:
         content = file.read_text(encoding="utf-8")
@@ -25,11 +33,16 @@ def load_config(file: Path, environ: Mapping[str, str]) -> Config:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
-    return config_from_text(content, file, environ)
+    return section_from_text(cls, content, file, environ)
 
 
 def config_from_text(content: str, file: Path, environ: Mapping[str, str]) -> Config:
     """The configuration in a text; ``file`` is for messages and relative paths."""
+    return section_from_text(Config, content, file, environ)
+
+
+def section_from_text(cls: type[T], content: str, file: Path, environ: Mapping[str, str]) -> T:
+    """The same for any schema class, all of whose fields have defaults."""
     try:
         node = yaml.compose(content, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -44,9 +57,9 @@ def config_from_text(content: str, file: Path, environ: Mapping[str, str]) -> Co
     except (ValueError, OverflowError) as error:  # PyYAML does not check the number
         raise ConfigError(f"{file}: no valid YAML: an escape that is no character") from error
     if node is None:
-        return Config()
+        return cls()
     line = node.start_mark.line + 1
-    return section(Config)(Place(node=node, file=file, line=line, path="", environ=environ))
+    return section(cls)(Place(node=node, file=file, line=line, path="", environ=environ))
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

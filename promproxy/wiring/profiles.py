@@ -24,7 +24,7 @@ from promproxy.config.http_client import BasicAuth, Connection, HttpClient, OAut
 from promproxy.errors import ConfigError
 from promproxy.http.agent import OutboundAgent, make_agent
 from promproxy.http.fetch import Fetcher
-from promproxy.http.oauth2 import ClientCredentials, Tokens
+from promproxy.http.oauth2 import ClientCredentials, TokenAgent, Tokens
 from promproxy.http.origin import HttpProxy, basic_credentials
 from promproxy.http.outbound import Outbound, Profile
 from promproxy.http.request import render_headers
@@ -56,6 +56,18 @@ def make_profile(reactor: Any, http: HttpClient) -> Profile:
     token_agent = _agent(reactor, http.oauth2)
     tokens = _tokens(reactor, http.oauth2, token_agent)
     return evolve(profile, tokens=tokens, token_agent=token_agent)
+
+
+def make_fetcher(reactor: Any, profile: Profile, timeout: float, max_size: int) -> Fetcher:
+    """What asks an API, or for a document, by a profile; seconds and bytes for one answer."""
+    agent = profile.agent
+    return Fetcher(
+        agent=agent if profile.tokens is None else TokenAgent(agent, profile.tokens),
+        clock=reactor,
+        timeout=timeout,
+        max_size=max_size,
+        authorization=profile.authorization,
+    )
 
 
 def _agent(reactor: Any, connection: Connection) -> OutboundAgent:

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from promproxy.config import cloud_foundry, schema
 from promproxy.config.http_client import HttpClient
 from promproxy.http.agent import OutboundAgent
+from promproxy.http.document import DocumentClient
 from promproxy.http.fetch import Fetcher
-from promproxy.http.oauth2 import TokenAgent
 from promproxy.http.outbound import Outbound
 from promproxy.secret import Secret
 from promproxy.sources import Source
@@ -27,7 +27,7 @@ from promproxy.sources.cloud_foundry.uaa import Credentials
 from promproxy.sources.files import FilesSource
 from promproxy.sources.http_sd import HttpSdSource
 from promproxy.target_groups import GroupRules
-from promproxy.wiring.profiles import make_profile
+from promproxy.wiring.profiles import make_fetcher, make_profile
 
 
 @frozen(kw_only=True)
@@ -62,7 +62,8 @@ class SourceMaker:
     def _http_sd(self, source: schema.Source, http_sd: schema.HttpSd) -> Source:
         fetcher = self._fetcher(http_sd, http_sd.timeout, http_sd.max_size)
         rules = evolve(_group_rules(source), allowed_hosts=http_sd.allowed_hosts)
-        return HttpSdSource(source.name, source.interval, http_sd.url, rules, fetcher, self.reactor)
+        client = DocumentClient(http_sd.url, source.interval, fetcher)
+        return HttpSdSource(source.name, source.interval, client, rules, self.reactor)
 
     def _cloud_foundry(
         self, source: schema.Source, cf: cloud_foundry.CloudFoundry, config: schema.Config
@@ -102,14 +103,7 @@ class SourceMaker:
     def _fetcher(self, http: HttpClient, timeout: float, max_size: int) -> Fetcher:
         profile = make_profile(self.reactor, http)
         self.agents.extend(profile.agents)
-        agent = profile.agent
-        return Fetcher(
-            agent=agent if profile.tokens is None else TokenAgent(agent, profile.tokens),
-            clock=self.reactor,
-            timeout=timeout,
-            max_size=max_size,
-            authorization=profile.authorization,
-        )
+        return make_fetcher(self.reactor, profile, timeout, max_size)
 
 
 def _group_rules(source: schema.Source) -> GroupRules:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import tempfile
 import threading
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,18 +26,26 @@ from tests.integration.peers import (
 
 
 class ServedDocument:
-    """A service discovery over HTTP of the test itself. ``status`` may be changed at any time."""
+    """A service discovery over HTTP of the test itself.
 
-    def __init__(self, groups: list[dict[str, Any]]) -> None:
+    ``status``, ``body`` and ``missing``, the bytes that are told of but not sent, may be changed
+    at any time; ``heads`` are the headers that came with the requests. With ``context`` over TLS.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], context: ssl.SSLContext | None = None) -> None:
         self.status = 200
-        body = json.dumps(groups).encode()
+        self.body = json.dumps(groups).encode()
+        self.missing = 0
+        self.heads: list[HTTPMessage] = []
         document = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                document.heads.append(self.headers)
+                body = document.body
                 self.send_response(document.status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(body) + document.missing))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -43,12 +53,15 @@ class ServedDocument:
                 pass
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        self.address = f"{HOST}:{self._server.server_port}"
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
     def source(self, name: str) -> str:
         """A source of promproxy that reads it (YAML)."""
-        url = f"http://{HOST}:{self._server.server_port}/"
+        url = f"http://{self.address}/"
         return f"{{name: {name}, refresh_interval: 1s, http_sd: {{url: '{url}'}}}}"
 
     def close(self) -> None:
@@ -93,8 +106,10 @@ class PeersTestCase(SynchronousTestCase):
         self.start(server)
         return server
 
-    def serve(self, groups: list[dict[str, Any]]) -> ServedDocument:
-        document = ServedDocument(groups)
+    def serve(
+        self, groups: list[dict[str, Any]], context: ssl.SSLContext | None = None
+    ) -> ServedDocument:
+        document = ServedDocument(groups, context)
         self.addCleanup(document.close)
         return document
 

@@ -10,41 +10,17 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import IAgent
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from promproxy.errors import SourceError, Unreachable
+from promproxy.http.document import DocumentClient
 from promproxy.http.fetch import Fetcher
 from promproxy.sources.http_sd import HttpSdSource
 from promproxy.target import Delivery
 from promproxy.target_groups import GroupRules
-from tests.fakes import settle
+from tests.fakes import DocumentServer, settle
 
 URL = "http://sd.example/targets?token=secret"
-
-
-class Document(Resource):
-    """An http_sd server; whatever of it may be wrong is an attribute."""
-
-    isLeaf = True
-    status = 200
-    content_type = "application/json"
-    etag: bytes | None = None
-    hangs = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = json.dumps([{"targets": ["a:1"]}]).encode()
-        self.requests: list[Request] = []
-
-    def render_GET(self, request: Request) -> bytes | int:
-        self.requests.append(request)
-        request.setResponseCode(self.status)
-        request.setHeader("Content-Type", self.content_type)
-        if self.etag is not None:
-            request.setETag(self.etag)
-        return NOT_DONE_YET if self.hangs else self.body
 
 
 @implementer(IAgent)
@@ -60,14 +36,14 @@ class HttpSdTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.document = Document()
+        self.document = DocumentServer()
         self.agent = RequestTraversalAgent(self.document)
         self.source = self.make(self.agent)
 
     def make(self, agent: Any) -> HttpSdSource:
         fetcher = Fetcher(agent=agent, clock=self.clock, timeout=30.0, max_size=1000)
         rules = GroupRules(source="vms")
-        return HttpSdSource("vms", 60.0, URL, rules, fetcher, self.clock)
+        return HttpSdSource("vms", 60.0, DocumentClient(URL, 60.0, fetcher), rules, self.clock)
 
     def ask(self) -> Deferred[Delivery]:
         asked = Deferred.fromCoroutine(self.source.targets())

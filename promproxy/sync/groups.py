@@ -1,0 +1,44 @@
+"""Whether Prometheus would take a document, judged as strictly as it does itself.
+
+Source: Prometheus, ``discovery/targetgroup/targetgroup.go``: an unknown key, a value of another
+type or a label with a bad name, and the whole file is refused; ``null`` is an empty value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from promproxy.errors import SourceError
+from promproxy.json_array import json_array_elements
+from promproxy.labels import is_label_name, shown
+
+_KEYS = {"targets", "labels"}
+
+
+def target_counts(body: bytes) -> Iterator[int]:
+    """How many targets each group has. Raises SourceError at what Prometheus would refuse."""
+    try:
+        for number, group in enumerate(json_array_elements(body.decode()), 1):
+            yield _target_count(group, f"group {number}")
+    except ValueError as error:  # no UTF-8, no JSON
+        raise SourceError(f"the answer is no JSON array: {error}") from error
+
+
+def _target_count(group: object, where: str) -> int:
+    if not isinstance(group, Mapping):
+        raise SourceError(f"{where} is no mapping with 'targets' and 'labels'")
+    for key in group:
+        if key not in _KEYS:
+            raise SourceError(f"{where}: unknown key {shown(key)}")
+    targets, labels = (group.get(key) for key in ("targets", "labels"))
+    targets = [] if targets is None else targets
+    if not isinstance(targets, list) or not all(isinstance(t, str) for t in targets):
+        raise SourceError(f"{where}: 'targets' is no list of strings")
+    if not isinstance(labels, Mapping | None):
+        raise SourceError(f"{where}: 'labels' is no mapping")
+    for name, value in (labels or {}).items():
+        if not is_label_name(name):
+            raise SourceError(f"{where}: {shown(name)} is no name for a label")
+        if not isinstance(value, str | None):
+            raise SourceError(f"{where}: the value of label {shown(name)} is no string")
+    return len(targets)
