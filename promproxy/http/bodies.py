@@ -9,6 +9,7 @@ pieces.
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 #: Bytes of one chunk-size line with its extensions, and of all trailer lines together.
 MAX_CHUNK_LINE = 4096
@@ -18,6 +19,11 @@ MAX_TRAILERS = 16384
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _PLAIN_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+
+
+Piece = bytes | memoryview  # the latter so that large ones need not be copied
+
+P = TypeVar("P", bytes, Piece)
 
 
 class CountedBody:
@@ -31,7 +37,7 @@ class CountedBody:
         self.done = length == 0
         self.surplus = b""
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: P) -> P:
         """Take the next bytes; what of them belongs to the body."""
         size, left = len(data), self._left
         if size < left:
@@ -53,7 +59,7 @@ class UnboundBody:
     surplus = b""
     broken = ""
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: P) -> P:
         """Take the next bytes: all of them are the body's."""
         return data
 
@@ -72,16 +78,15 @@ class ChunkedBody:
         self.surplus = b""
         self.broken = ""
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, piece: Piece) -> bytes:
         """Take the next bytes; what of them belongs to the body, without its framing."""
         if self.done:
-            self.surplus += data
+            self.surplus += piece
             return b""
         if self.broken:
             return b""
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
+        data = self._rest + piece
+        self._rest = b""
         pieces: list[bytes] = []
         position, size = 0, len(data)
         while position < size and not self.broken:
@@ -89,10 +94,10 @@ class ChunkedBody:
                 self.surplus = data[position:]
                 break
             if self._data_left:
-                piece = data[position : position + self._data_left]
-                pieces.append(piece)
-                position += len(piece)
-                self._data_left -= len(piece)
+                part = data[position : position + self._data_left]
+                pieces.append(part)
+                position += len(part)
+                self._data_left -= len(part)
                 self._ending = not self._data_left
                 continue
             if not self._ending and not self._trailers_left:

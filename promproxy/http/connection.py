@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from promproxy.errors import BadUpstream, CutShort, PromproxyError
+from promproxy.http.bodies import Piece
 from promproxy.http.direct import send
 from promproxy.http.framing import ResponseReader
 from promproxy.http.response import Response
@@ -124,7 +125,7 @@ class UpstreamConnection(Protocol):
         elif response.unread:
             self.pause()
 
-    def _begin(self, reader: ResponseReader, body: bytes) -> Response:
+    def _begin(self, reader: ResponseReader, body: Piece) -> Response:
         """The head is there, and perhaps some of the body: hand the answer out."""
         assert reader.head is not None and self._answer is not None
         response = self._response = Response(reader.head, self)

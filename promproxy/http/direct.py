@@ -11,16 +11,22 @@ text, is left to ``write``; so is a transport without these fields, or with byte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.tcp import Client, Server
 
 _PLAIN_TCP = (Server, Client)
 
+#: From so many bytes on, sending pieces as they are is cheaper than joining them first; and the
+#: system takes no more pieces at once (POSIX, IOV_MAX).
+_LARGE = 16384
+_MAX_PIECES = 1024
+
 
 def send(transport: Any, data: bytes) -> None:
     """Write to a transport: at once if that is possible, else as ``write`` does it."""
-    if type(transport) in _PLAIN_TCP and _is_ready(transport):
+    if _is_ready(transport):
         sent = transport.writeSomeData(data)
         if sent == len(data):
             return
@@ -29,10 +35,25 @@ def send(transport: Any, data: bytes) -> None:
     transport.write(data)
 
 
+def send_pieces(transport: Any, pieces: Sequence[bytes | memoryview]) -> None:
+    """Write these one after the other, as `send` does."""
+    size = sum(map(len, pieces))
+    if size < _LARGE or len(pieces) > _MAX_PIECES or not _is_ready(transport):
+        send(transport, b"".join(pieces))
+        return
+    try:
+        sent = transport.socket.sendmsg(pieces)
+    except OSError:  # it takes nothing now, or the reactor will meet this again, and end it
+        sent = 0
+    if sent < size:
+        transport.write(b"".join(pieces)[sent:])
+
+
 def _is_ready(transport: Any) -> bool:
     try:
         return bool(
-            transport.connected
+            type(transport) in _PLAIN_TCP
+            and transport.connected
             and not transport.TLS
             and not transport.disconnecting
             and not transport._writeDisconnecting

@@ -7,7 +7,7 @@ bytes came in other pieces.
 from __future__ import annotations
 
 from promproxy.errors import BadUpstream, CutShort, PromproxyError
-from promproxy.http.bodies import ChunkedBody, CountedBody, UnboundBody
+from promproxy.http.bodies import ChunkedBody, CountedBody, Piece, UnboundBody
 from promproxy.http.head import CHUNKED, UNTIL_CLOSE, Head, parse_head
 
 #: Bytes of one head, blank line included, and number of 1xx answers before the real one.
@@ -15,6 +15,9 @@ MAX_HEAD = 65536
 MAX_INTERIM = 8
 
 _START = b"HTTP/1."
+
+#: More bytes than this that follow a head are not copied.
+_LARGE = 16384
 
 
 class ResponseReader:
@@ -51,17 +54,17 @@ class ResponseReader:
         head = self.head
         return head is not None and head.keep_alive and self.done and not self.surplus
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Piece:
         """Take what arrived and give back the body bytes in it (b"" if there are none)."""
         if self.error is not None:
             return b""
+        rest: Piece = data
+        if self._body is None:
+            rest = self._feed_head(data)
         body = self._body
-        if body is None:
-            data = self._feed_head(data)
-            body = self._body
-            if body is None or not data:
-                return b""
-        piece = body.feed(data)
+        if body is None or not rest:
+            return b""
+        piece: Piece = body.feed(rest)
         if body.broken:
             self.error = CutShort(body.broken)
         return piece
@@ -77,7 +80,7 @@ class ResponseReader:
         else:
             self.error = CutShort("connection closed in the middle of the answer")
 
-    def _feed_head(self, data: bytes) -> bytes:
+    def _feed_head(self, data: bytes) -> Piece:
         """Look for the head; what follows it, or b""."""
         try:
             while self._body is None:
@@ -90,6 +93,8 @@ class ResponseReader:
                     return b""
                 self._partial = b""
                 self._take_head(data[:end])
+                if len(data) - end > _LARGE and isinstance(self._body, CountedBody):
+                    return memoryview(data)[end:]
                 data = data[end:]
         except BadUpstream as error:
             self._partial = b""

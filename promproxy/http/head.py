@@ -20,6 +20,7 @@ CHUNKED = -1
 UNTIL_CLOSE = -2
 
 _MAX_LENGTH_DIGITS = 18
+_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
 # RFC 9112, sections 4 and 5: visible bytes, spaces and tabs; no folded lines.
 _GRAMMAR = re.compile(
@@ -91,6 +92,8 @@ def _judge(minor: int, headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
     options = b""
     for name, value in headers:
         lower = name.lower()
+        if lower not in _FRAMING:
+            continue
         if lower == b"content-length":
             if length != UNTIL_CLOSE:
                 raise BadUpstream("conflicting lengths")
@@ -104,7 +107,7 @@ def _judge(minor: int, headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
             if value.lower() != b"chunked" or minor == 0:
                 raise BadUpstream("unknown transfer encoding")
             length = CHUNKED
-        elif lower == b"connection":
+        else:
             options += b"," + value.lower()
     if not options:
         return length, minor == 1

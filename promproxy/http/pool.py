@@ -21,7 +21,7 @@ class PoolLimits:
     """How many connections may wait unused, per origin and in all, and for how many seconds."""
 
     per_origin: int = field(default=128, validator=ge(0))
-    total: int = field(default=4096, validator=ge(0))
+    total: int = field(default=16384, validator=ge(0))
     idle_seconds: float = field(default=90.0, validator=gt(0))
 
 

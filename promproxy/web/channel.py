@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTranspo
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 
-from promproxy.http.direct import send
+from promproxy.http.direct import send_pieces
 from promproxy.web.body import RequestBody
 from promproxy.web.head import MAX_HEAD, RequestRefused
 from promproxy.web.peer import Peer, peer_of
@@ -56,7 +56,7 @@ class Channel(HTTPChannel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._unsent: list[bytes] = []
+        self._unsent: list[bytes | memoryview] = []
 
     def connectionMade(self) -> None:
         """A caller is there."""
@@ -221,7 +221,7 @@ class Channel(HTTPChannel):
 
     # What is sent.
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Part of an answer; `flush` sends it."""
         self._unsent.append(data)
 
@@ -232,9 +232,8 @@ class Channel(HTTPChannel):
     def flush(self) -> None:
         """Send what was written."""
         if self._unsent:
-            data = b"".join(self._unsent)
-            self._unsent.clear()
-            send(self.transport, data)
+            pieces, self._unsent = self._unsent, []
+            send_pieces(self.transport, pieces)
 
     def loseConnection(self) -> None:
         """Close once everything is sent."""

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 T = TypeVar("T")
 
 #: Deadlines that are not further apart are met together: at most so many seconds late.
-TICK = 0.02
+TICK = 0.01
 
 
 @define(eq=False)

@@ -93,7 +93,7 @@ class PlainRequest(Request):
         if self.channel is not None:
             self.channel.flush()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Write some of the body, after the head where that is still to be written."""
         channel = self.channel
         if channel is None:
@@ -138,6 +138,18 @@ class PlainRequest(Request):
         return self._has_passed_length or self.responseHeaders.hasHeader(b"Content-Length")
 
     # The end.
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        if self.channel is None or self.finished:
+            super().finish()  # which knows what to say
+            return
+        if not self.startedWriting:
+            self.write(b"")
+        if self.chunked:
+            self.channel.write(b"0\r\n\r\n")
+        self.finished = 1
+        self._cleanup()
 
     def connectionLost(self, reason: Failure) -> None:
         """The caller left before the answer was complete."""

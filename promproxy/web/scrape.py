@@ -34,6 +34,7 @@ from promproxy.forwarding import (
     says_unknown_to_router,
     time_left_line,
 )
+from promproxy.http.bodies import Piece
 from promproxy.http.outbound import Outbound
 from promproxy.http.request import render_headers
 from promproxy.http.response import Response
@@ -188,7 +189,7 @@ class ScrapeResource(Resource):
         request = scrape.request
         limit = scrape.settings.body_size_limit
 
-        def write(data: bytes) -> None:
+        def write(data: Piece) -> None:
             scrape.size += len(data)
             if limit and scrape.size > limit:
                 response.stopProducing()
@@ -197,7 +198,8 @@ class ScrapeResource(Resource):
 
         request.hold()  # what has arrived already leaves at once, with the head
         if response.is_whole:
-            await treq.collect(response, write)
+            for piece in response.whole_body():
+                write(piece)
         else:
             await self._stream(scrape, response, write)
         if 0 < limit < scrape.size:  # all of it had arrived before it could be stopped

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IAddress
 from twisted.web.http import datetimeToString
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import Site, version
 
 from promproxy.web.channel import Channel
@@ -69,6 +69,11 @@ class PromproxySite(Site):
             date = datetimeToString(second)
             self._standing_fields = b"Server: %b\r\nDate: %b\r\n" % (version, date)
         return self._standing_fields
+
+    def getResourceFor(self, request: Any) -> IResource:
+        """The resource for a request's path. Twisted's remembers more for it."""
+        found: IResource = getChildForRequest(self.resource, request)
+        return found
 
     def acceptableProtocols(self) -> list[bytes]:
         """Not h2, which Twisted would offer wherever the package is installed."""

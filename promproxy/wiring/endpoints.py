@@ -9,11 +9,17 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 
 from promproxy.errors import ConfigError
 
+#: How many callers may wait to be accepted. After a restart a Prometheus opens a connection for
+#: each of its targets, and who finds no room tries again after one second, then after two more.
+BACKLOG = 1024
+
+_KINDS_WITH_BACKLOG = ("tcp:", "tcp4:", "tcp6:", "ssl:", "unix:")
+
 
 def make_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     """The endpoint that a Twisted endpoint string describes. Raises ConfigError."""
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_backlog(description))
     except Exception as error:  # each endpoint's parser raises what it likes
         raise ConfigError(
             f"listen: {description!r} is no endpoint, such as tcp:8080 or "
@@ -21,3 +27,10 @@ def make_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
             f"{error}"
         ) from error
     return endpoint
+
+
+def _with_backlog(description: str) -> str:
+    """The same, with room for more callers than Twisted's 50 unless it says for how many."""
+    if description.startswith(_KINDS_WITH_BACKLOG) and ":backlog=" not in description:
+        return f"{description}:backlog={BACKLOG}"
+    return description

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from promproxy.http.fetch import Fetcher
 from promproxy.http.oauth2 import ClientCredentials, TokenAgent, Tokens
 from promproxy.http.origin import HttpProxy, basic_credentials
 from promproxy.http.outbound import Outbound, Profile
+from promproxy.http.pool import PoolLimits
 from promproxy.http.request import render_headers
 from promproxy.http.tls import TLSProfile, make_tls_profile
 
@@ -72,7 +74,14 @@ def make_fetcher(reactor: Any, profile: Profile, timeout: float, max_size: int) 
 
 def _agent(reactor: Any, connection: Connection) -> OutboundAgent:
     tls = _tls_profile(connection.tls_config)
-    return make_agent(reactor, tls=tls, proxy=_proxy(connection))
+    return make_agent(reactor, tls=tls, proxy=_proxy(connection), limits=_pool_limits())
+
+
+def _pool_limits() -> PoolLimits:
+    """At most a quarter of the files that may be open are connections that wait unused."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    limits = PoolLimits()
+    return evolve(limits, total=min(limits.total, hard // 4))
 
 
 def _tokens(reactor: Any, oauth2: OAuth2, agent: OutboundAgent) -> Tokens:

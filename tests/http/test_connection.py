@@ -324,6 +324,21 @@ class ResponseTests(ConnectionCase):
             self.setUp()
             assert self.answer(head).length == length
 
+    def test_large_body_is_bytes_for_whoever_reads_it(self) -> None:
+        """Though we do not copy it for ourselves: `IProtocol` promises bytes."""
+        body = b"x" * 100_000
+        data = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + body
+        pieces, _done = self.collect(self.answer(data))
+        self.assertEqual([type(piece) for piece in pieces], [bytes])
+        self.assertEqual(pieces, [body])
+
+    def test_whole_body_at_once(self) -> None:
+        """Is what `deliverBody` would give, and takes its place."""
+        response = self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        self.assertTrue(response.is_whole)
+        self.assertEqual(response.whole_body(), [b"hello"])
+        self.assertRaises(RuntimeError, response.deliverBody, Protocol())
+
     def test_body_is_given_once(self) -> None:
         """A body cannot be had twice."""
         response = self.answer(HELLO)

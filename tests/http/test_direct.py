@@ -12,7 +12,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from promproxy.http.direct import send
+from promproxy.http import direct
+from promproxy.http.direct import send, send_pieces
 
 
 @implementer(IReactorFDSet)
@@ -51,6 +52,9 @@ class SendTests(SynchronousTestCase):
         self.reactor = Watched()
         self.transport = Server(ours, Silent(), ("", 0), None, 1, self.reactor)
 
+    def send(self, transport: Any, data: bytes) -> None:
+        send(transport, data)
+
     def arrived(self) -> bytes:
         data = b""
         try:
@@ -62,14 +66,14 @@ class SendTests(SynchronousTestCase):
 
     def test_idle_connection_sends_at_once(self) -> None:
         """Before the reactor turns, and without asking it for anything."""
-        send(self.transport, b"hello")
+        self.send(self.transport, b"hello")
         self.assertEqual(self.arrived(), b"hello")
         self.assertEqual(self.reactor.writers, set())
 
     def test_order_is_kept_where_something_waits(self) -> None:
         """It goes behind that."""
         self.transport.write(b"first")
-        send(self.transport, b" second")
+        self.send(self.transport, b" second")
         self.assertEqual(self.arrived(), b"")
         self.transport.doWrite()
         self.assertEqual(self.arrived(), b"first second")
@@ -77,7 +81,7 @@ class SendTests(SynchronousTestCase):
     def test_what_the_socket_does_not_take_is_sent_later(self) -> None:
         """All of it, once."""
         data = bytes(range(256)) * 40_000
-        send(self.transport, data)
+        self.send(self.transport, data)
         self.assertEqual(self.reactor.writers, {self.transport})
         received = self.arrived()
         while self.reactor.writers:
@@ -89,15 +93,15 @@ class SendTests(SynchronousTestCase):
         """Takes nothing more; one that is closing sends what was there, and no more."""
         self.transport.write(b"last")
         self.transport.loseConnection()
-        send(self.transport, b" more")
+        self.send(self.transport, b" more")
         self.transport.doWrite()
         self.assertEqual(self.arrived()[:4], b"last")
 
     def test_dead_connection_is_left_to_the_reactor(self) -> None:
         """Which meets the error when it writes."""
         self.theirs.close()
-        send(self.transport, b"a")
-        send(self.transport, b"b")
+        self.send(self.transport, b"a")
+        self.send(self.transport, b"b")
         self.assertEqual(self.reactor.writers, {self.transport})
         self.assertIsInstance(self.transport.doWrite(), Exception)
 
@@ -106,7 +110,7 @@ class SendTests(SynchronousTestCase):
         written: list[bytes] = []
         self.transport.TLS = True
         self.transport.write = written.append  # as the mixin for TLS has it
-        send(self.transport, b"secret")
+        self.send(self.transport, b"secret")
         self.assertEqual((self.arrived(), written), (b"", [b"secret"]))
 
     def test_any_other_transport_writes(self) -> None:
@@ -118,7 +122,7 @@ class SendTests(SynchronousTestCase):
 
         inner = self.transport
         wrapper = Wrapper()
-        send(wrapper, b"secret")
+        self.send(wrapper, b"secret")
         self.assertEqual((self.arrived(), wrapper.value()), (b"", b"secret"))
 
     def test_private_fields_that_are_gone(self) -> None:
@@ -126,5 +130,28 @@ class SendTests(SynchronousTestCase):
         del self.transport._tempDataBuffer
         written: list[bytes] = []
         self.transport.write = written.append
-        send(self.transport, b"a")
+        self.send(self.transport, b"a")
         self.assertEqual((self.arrived(), written), (b"", [b"a"]))
+
+
+class PiecesTests(SendTests):
+    """The same holds for pieces, which are sent without being joined."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(direct, "_LARGE", 0)
+
+    def send(self, transport: Any, data: bytes) -> None:
+        middle = len(data) // 2
+        send_pieces(transport, [data[:middle], memoryview(data)[middle:]])
+
+    def test_more_pieces_than_the_system_takes_at_once(self) -> None:
+        """Are joined first."""
+        send_pieces(self.transport, [b"ab"] * 5000)
+        self.assertEqual(self.arrived(), b"ab" * 5000)
+
+    def test_large_pieces_are_not_copied(self) -> None:
+        """That is what it is for: the transport's own way, which takes one piece, is not used."""
+        self.transport.writeSomeData = None
+        self.send(self.transport, b"hello")
+        self.assertEqual(self.arrived(), b"hello")

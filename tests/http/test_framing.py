@@ -242,6 +242,16 @@ class TableTests(SynchronousTestCase):
             assert reader.feed(b"x") == b""
             assert not reader.reusable
 
+    def test_much_behind_the_head(self) -> None:
+        """Is the same body as in small pieces, whole, cut short or with a surplus."""
+        body = bytes(range(256)) * 200
+        for length in (len(body), len(body) + 1, len(body) - 1):
+            data = OK + b"Content-Length: %d\r\n\r\n" % length + body
+            bytewise = [data[i : i + 1] for i in range(len(data))]
+            whole = outcome_of([data], head_only=False, clean=True)
+            assert whole == outcome_of(bytewise, head_only=False, clean=True), length
+            assert whole.body == body[:length]
+
     def test_reasons_are_short_and_ours(self) -> None:
         """An operator is told what was wrong in fixed words."""
         for data, reason in (

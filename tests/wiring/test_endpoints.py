@@ -1,0 +1,35 @@
+"""Tests of promproxy.wiring.endpoints."""
+
+from __future__ import annotations
+
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactor
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.errors import ConfigError
+from promproxy.wiring.endpoints import BACKLOG, make_endpoint
+
+
+class EndpointTests(SynchronousTestCase):
+    """What the reactor is asked for."""
+
+    def backlog(self, description: str) -> int:
+        reactor = MemoryReactor()
+        self.successResultOf(make_endpoint(reactor, description).listen(Factory()))
+        asked = [*reactor.tcpServers, *reactor.unixServers]
+        return int(asked[0][2])
+
+    def test_many_callers_may_wait_to_be_accepted(self) -> None:
+        """More than Twisted's 50, whatever the kind."""
+        for text in ("tcp:8080", r"tcp6:8080:interface=\:\:1", "unix:/nowhere/socket:mode=600"):
+            self.assertEqual(self.backlog(text), BACKLOG, text)
+
+    def test_what_the_description_says_of_it_holds(self) -> None:
+        """An operator may know better."""
+        self.assertEqual(self.backlog("tcp:8080:backlog=7"), 7)
+
+    def test_no_endpoint(self) -> None:
+        """The message names it as it was written."""
+        for text in ("8080", "tcp:http", "nonsense:1"):
+            error = self.assertRaises(ConfigError, make_endpoint, MemoryReactor(), text)
+            self.assertIn(f"listen: {text!r} is no endpoint", str(error))
