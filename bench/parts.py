@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+from bench.hanging import hanging_target, lateness_ms
 from bench.load import check, check_all, latencies_ms, quantile, run_wrk
 from bench.peers import (
     Certificate,
@@ -25,6 +26,7 @@ from bench.peers import (
     nginx_proxy,
     open_files,
     plain_treq,
+    processor_seconds,
     promproxy,
     resident_mb,
     running,
@@ -37,6 +39,7 @@ from tests.integration.peers import Peer
 
 CONNECTIONS = 32
 HELD_CONNECTIONS = 1000
+HANGING = 500
 
 
 @frozen(kw_only=True)
@@ -47,6 +50,14 @@ class Settings:
     seconds: int
     quick: bool
     pythons: Sequence[Python]
+
+
+@frozen
+class Stack:
+    """One of those that are compared: its process, and where that serves a path."""
+
+    peer: Peer
+    url_of: Callable[[str], str]
 
 
 @define
@@ -60,11 +71,12 @@ class Bench:
     target: Target
     samples: Samples = field(factory=Samples, init=False)
 
-    def daemon(self, interpreter: Python, groups: Sequence[dict[str, object]]) -> Promproxy:
+    def daemon(
+        self, interpreter: Python, groups: Sequence[dict[str, object]], **scrape_settings: int
+    ) -> Promproxy:
         """A promproxy, not started yet, that lets all of the load at one target."""
-        return promproxy(
-            self.folder, interpreter, groups, self.certificate, max_concurrent_per_target=64
-        )
+        settings = {"max_concurrent_per_target": 64, **scrape_settings}
+        return promproxy(self.folder, interpreter, groups, self.certificate, **settings)
 
     def daemon_for_bodies(self, interpreter: Python) -> Promproxy:
         """A promproxy with a target for each of the bodies, and each of them with TLS too."""
@@ -85,6 +97,13 @@ class Bench:
         load = run_wrk(url, seconds=self.settings.seconds, connections=CONNECTIONS, paths=paths)
         return {"rate": load.rate, "p99_ms": load.p99_ms}
 
+    def load_stack(self, stack: Stack, path: str) -> dict[str, float]:
+        """The same with one of those that are compared, and what processor time a scrape took."""
+        before = processor_seconds(stack.peer)
+        found = self.load(stack.url_of(path), path)
+        seconds = processor_seconds(stack.peer) - before
+        return {**found, "cpu_us": seconds / (found["rate"] * self.settings.seconds) * 1e6}
+
 
 def name_of(stack: str, interpreter: Python) -> str:
     """What a stack in Python is called in the tables."""
@@ -101,21 +120,23 @@ def scrape_url(bench: Bench, daemon: Promproxy) -> Callable[[str], str]:
     return lambda path: daemon.url(bench.id_of_body(path))
 
 
-def stacks(bench: Bench, started: ExitStack) -> dict[str, Callable[[str], str]]:
-    """Start promproxy and all that it is compared with; by name, where each serves a path."""
+def stacks(bench: Bench, started: ExitStack) -> dict[str, Stack]:
+    """Start promproxy and all that it is compared with; by name."""
     peer = exporter_exporter(bench.folder, bench.target, list(bench.bodies))
     nginx = nginx_proxy(bench.folder, bench.target)
     started.enter_context(running(peer, nginx))
-    found: dict[str, Callable[[str], str]] = {
-        EXPORTER_EXPORTER: lambda path: f"http://{peer.address}/proxy?module={path[1:]}",
-        NGINX: url_below(nginx),
+    found = {
+        EXPORTER_EXPORTER: Stack(
+            peer, lambda path: f"http://{peer.address}/proxy?module={path[1:]}"
+        ),
+        NGINX: Stack(nginx, url_below(nginx)),
     }
     for interpreter in bench.settings.pythons:
         treq = plain_treq(bench.folder, interpreter, bench.target)
         daemon = bench.daemon_for_bodies(interpreter)
         started.enter_context(running(treq, daemon))
-        found[name_of(TREQ, interpreter)] = url_below(treq)
-        found[name_of(PROMPROXY, interpreter)] = scrape_url(bench, daemon)
+        found[name_of(TREQ, interpreter)] = Stack(treq, url_below(treq))
+        found[name_of(PROMPROXY, interpreter)] = Stack(daemon, scrape_url(bench, daemon))
     return found
 
 
@@ -125,8 +146,8 @@ def measure_speed(bench: Bench) -> None:
         found = stacks(bench, started)
         for _ in range(bench.settings.rounds):
             for path in bench.bodies:
-                for name, url_of in found.items():
-                    bench.samples.add("speed", name, path, **bench.load(url_of(path), path))
+                for name, stack in found.items():
+                    bench.samples.add("speed", name, path, **bench.load_stack(stack, path))
 
 
 def measure_latency(bench: Bench) -> None:
@@ -134,13 +155,14 @@ def measure_latency(bench: Bench) -> None:
     path = "/2kB"
     with ExitStack() as started:
         found = {
-            DIRECT: url_below(bench.target),
+            DIRECT: Stack(bench.target, url_below(bench.target)),
             **stacks(bench, started),
         }
         for _ in range(bench.settings.rounds):
-            for name, url_of in found.items():
-                check(url_of(path), bench.bodies[path])
-                taken = latencies_ms(url_of(path), bench.bodies[path], bench.settings.seconds)
+            for name, stack in found.items():
+                url = stack.url_of(path)
+                check(url, bench.bodies[path])
+                taken = latencies_ms(url, bench.bodies[path], bench.settings.seconds)
                 p50, p99 = quantile(taken, 0.5), quantile(taken, 0.99)
                 bench.samples.add("latency", name, path, p50_ms=p50, p99_ms=p99)
 
@@ -209,9 +231,8 @@ def measure_targets(bench: Bench) -> None:
             name = f"{shown(count)} targets of as many origins"
             daemons[name] = _many_targets(bench, interpreter, origins, ["/2kB"])
         started.enter_context(running(*(daemon for daemon, _ in daemons.values())))
-        for daemon, ids in daemons.values():  # so that connections are there, if they are kept
-            paths = ids.read_text().split()[: max(origin_counts)]
-            check_all(f"http://{daemon.address}/", paths, bench.bodies["/2kB"])
+        for daemon, ids in daemons.values():  # so that what is kept of each target is there
+            check_all(f"http://{daemon.address}/", ids.read_text().split(), bench.bodies["/2kB"])
         for _ in range(bench.settings.rounds):
             for name, (daemon, ids) in daemons.items():
                 with ids.open() as lines:
@@ -242,10 +263,41 @@ def _many_origins(bench: Bench, count: int, started: ExitStack) -> list[str]:
     return found
 
 
+def measure_hanging(bench: Bench) -> None:
+    """Latency of one scrape while as many others wait for targets that do not answer."""
+    for interpreter in bench.settings.pythons:
+        name = name_of(PROMPROXY, interpreter)
+        with hanging_target(HANGING) as hangs:
+            groups = [group(bench.target.origins("http"), "/2kB")]
+            groups += [group([hangs], f"/{number}") for number in range(HANGING)]
+            daemon = bench.daemon(interpreter, groups, max_concurrent_per_host=HANGING)
+            with running(daemon):
+                for _ in range(bench.settings.rounds):
+                    _measure_hanging(bench, daemon, name, hangs)
+
+
+def _measure_hanging(bench: Bench, daemon: Promproxy, name: str, hangs: str) -> None:
+    url = daemon.url(id_of(bench.target.origins("http")[0], "/2kB"))
+    paths = [scrape_path(id_of(hangs, f"/{number}")) for number in range(HANGING)]
+
+    def measure(case: str) -> None:
+        taken = latencies_ms(url, bench.bodies["/2kB"], bench.settings.seconds)
+        p50, p99 = quantile(taken, 0.5), quantile(taken, 0.99)
+        bench.samples.add("hanging", name, case, p50_ms=p50, p99_ms=p99)
+
+    measure("none")
+    late = lateness_ms(
+        daemon.address, paths, bench.settings.seconds + 2.0, lambda: measure(shown(HANGING))
+    )
+    p50, p99 = quantile(late, 0.5), quantile(late, 0.99)
+    bench.samples.add("late", name, shown(HANGING), p50_ms=p50, p99_ms=p99)
+
+
 PARTS = {
     "speed": measure_speed,
     "tls": measure_tls,
     "latency": measure_latency,
     "memory": measure_memory,
+    "hanging": measure_hanging,
     "targets": measure_targets,
 }

@@ -307,6 +307,12 @@ def _twistd(interpreter: Python) -> str:
     raise SystemExit(f"there is no twistd beside {interpreter.program}")
 
 
+def processor_seconds(peer: Peer) -> float:
+    """How long a process has had a processor to itself so far."""
+    fields = Path(f"/proc/{peer.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_mb(peer: Peer) -> float:
     """How much memory a process has, in MB."""
     status = Path(f"/proc/{peer.pid}/status").read_text()

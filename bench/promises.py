@@ -79,5 +79,4 @@ def _ours(samples: Samples, part: str) -> list[str]:
 
 
 def _rate_ratio(samples: Samples, stack: str, base: str, case: str) -> float | None:
-    values = (samples.median("speed", name, case, "rate") for name in (stack, base))
-    return ratio(*values)
+    return samples.ratio("speed", stack, base, case, "rate")

@@ -41,7 +41,15 @@ def shown(value: float | None, digits: int = 0) -> str:
 
 def tables(samples: Samples) -> list[Table]:
     """Those whose parts were measured."""
-    makers = (speed_table, tls_table, latency_table, memory_table, targets_table)
+    makers = (
+        speed_table,
+        processor_table,
+        tls_table,
+        latency_table,
+        hanging_table,
+        memory_table,
+        targets_table,
+    )
     return [table for table in (make(samples) for make in makers) if table.rows]
 
 
@@ -67,13 +75,33 @@ def speed_table(samples: Samples) -> Table:
     for stack in samples.stacks("speed"):
         row = [stack]
         for case in cases:
-            rate, base, treq = (
-                samples.median("speed", name, case, "rate")
-                for name in (stack, EXPORTER_EXPORTER, treq_beside(stack, samples))
-            )
-            p99 = samples.median("speed", stack, case, "p99_ms")
-            row += [shown(rate), shown(ratio(rate, base), 2), shown(ratio(rate, treq), 2)]
-            row.append(shown(p99, 1))
+            rate, p99 = (samples.median("speed", stack, case, u) for u in ("rate", "p99_ms"))
+            bases = (EXPORTER_EXPORTER, treq_beside(stack, samples))
+            ratios = (samples.ratio("speed", stack, base, case, "rate") for base in bases)
+            row += [shown(rate), *(shown(value, 2) for value in ratios), shown(p99, 1)]
+        table.rows.append(row)
+    return table
+
+
+def processor_table(samples: Samples) -> Table:
+    """What a scrape costs the proxy's processor."""
+    cases = samples.cases("speed")
+    columns = ["stack"]
+    for case in cases:
+        columns += [f"{SIZES[case]}: us", "e_e ÷ it"]
+    table = Table(
+        "Processor time per scrape",
+        "In the same runs, in the process and in the kernel on its behalf, without what the kernel "
+        "does for the network in between. e_e ÷ it: how many scrapes in the time that "
+        "exporter_exporter has for one. Where this says more than the rates do, the core of load "
+        "and target was busy, not the proxy's.",
+        columns,
+    )
+    for stack in samples.stacks("speed"):
+        row = [stack]
+        for case in cases:
+            times = samples.ratio("speed", EXPORTER_EXPORTER, stack, case, "cpu_us")
+            row += [shown(samples.median("speed", stack, case, "cpu_us")), shown(times, 2)]
         table.rows.append(row)
     return table
 
@@ -116,6 +144,26 @@ def added_latency(samples: Samples, stack: str, unit: str) -> float | None:
     """What a stack adds to what the target itself takes."""
     seen, direct = (samples.median("latency", s, "/2kB", unit) for s in (stack, DIRECT))
     return difference(seen, direct)
+
+
+def hanging_table(samples: Samples) -> Table:
+    """What targets that do not answer do to the others, and when they are given up."""
+    table = Table(
+        "Targets that hang",
+        "2 kB, one connection, while so many other targets keep their callers waiting. Late: how "
+        "long after its deadline the caller of such a target sees the 504, all of them being due "
+        "at about the same moment.",
+        ["stack", "targets that hang", "p50 ms", "p99 ms", "late p50 ms", "late p99 ms"],
+    )
+    for stack in samples.stacks("hanging"):
+        for case in samples.cases("hanging"):
+            values = [
+                shown(samples.median(part, stack, case, unit), digits)
+                for part, digits in (("hanging", 3), ("late", 0))
+                for unit in ("p50_ms", "p99_ms")
+            ]
+            table.rows.append([stack, case, *values])
+    return table
 
 
 def memory_table(samples: Samples) -> Table:

@@ -35,6 +35,12 @@ class Samples:
         values = self._values.get(Key(part, stack, case, unit))
         return median(values) if values else None
 
+    def ratio(self, part: str, stack: str, base: str, case: str, unit: str) -> float | None:
+        """The median of the ratios within each round: what slows a round down slows both."""
+        values, bases = (self._values.get(Key(part, s, case, unit), []) for s in (stack, base))
+        ratios = [value / other for value, other in zip(values, bases, strict=False) if other]
+        return median(ratios) if ratios else None
+
     def stacks(self, part: str) -> list[str]:
         """Those of a part, in the order in which they were first measured."""
         return list(dict.fromkeys(key.stack for key in self._values if key.part == part))
