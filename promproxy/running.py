@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.resource import Resource
@@ -32,6 +32,7 @@ from promproxy.web.scrape import ScrapeResource, ScrapeSettings
 from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
 from promproxy.wiring.access import make_access
 from promproxy.wiring.generation import Generation, GenerationMaker
+from promproxy.wiring.profiles import guard_of
 
 STOP_SECONDS = 5.0
 #: How long who was let in just before the end may take to say what for.
@@ -162,6 +163,7 @@ class Running:
         outbound.use(
             {name: made.thing for name, made in generation.profiles.items()},
             unsettled={*changed, *outbound.unsettled} & generation.sources.keys(),
+            guard=guard_of(generation.config),
         )
         self.registry.use(
             [made.thing for made in generation.sources.values()],
@@ -211,6 +213,7 @@ class Running:
         writing.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
         await writing
         await self._maker.outbound.close()
+        await gatherResults([agent.close() for agent in self.generation.agents])
 
     async def _last_heads(self) -> None:
         """Wait for them: with a socket from systemd a restart fails no caller."""

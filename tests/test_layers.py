@@ -11,7 +11,7 @@ import promproxy
 
 PURE = (
     "__init__ __version__ access errors ids target labels snapshot secret json_array backoff "
-    "no_proxy atomic_file saved_state",
+    "networks no_proxy atomic_file saved_state",
     # The part of this source that only computes; configuration names its selectors and fields.
     "sources.cloud_foundry.label_selector sources.cloud_foundry.resources "
     "sources.cloud_foundry.routes sources.cloud_foundry.rules sources.cloud_foundry.targets",

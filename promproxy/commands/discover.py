@@ -98,7 +98,7 @@ async def discover(config: Config, reactor: Any, only: str | None, report: Repor
     maker = SourceMaker(
         reactor=reactor,
         in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
-        outbound=make_outbound(reactor, config.outbound),
+        outbound=make_outbound(reactor, config),
         promregator_labels=config.discovery.promregator_labels,
     )
     for source in chosen:

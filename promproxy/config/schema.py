@@ -32,6 +32,7 @@ from promproxy.config.read import (
 )
 from promproxy.config.roles import Role
 from promproxy.discovery import OWN_SOURCE, valid_address
+from promproxy.networks import Network, network
 
 source_name = matching("[a-z][a-z0-9-]{0,30}", "a name such as prod-1: a-z, 0-9 and -, at most 31")
 
@@ -53,6 +54,14 @@ def own_metrics(place: Place) -> bool | tuple[str, ...]:
         if addresses.count(address) > 1:
             place.fail(f"{address} stands here twice")
     return addresses
+
+
+def address_or_network(place: Place) -> Network:
+    """An address, or a network such as ``10.0.0.0/8`` or ``fd00::/8``."""
+    try:
+        return network(text(place))
+    except ValueError:
+        place.expected("an address, or a network such as 10.0.0.0/8")
 
 
 @frozen(kw_only=True)
@@ -210,6 +219,12 @@ class Config:
         default=0,
         doc="connections that callers may have at a time; 0: half of the files that may be open, "
         "at most 16384",
+    )
+    deny_addresses: tuple[Network, ...] = setting(
+        list_of(address_or_network),
+        default=tuple(network(text) for text in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254")),
+        doc="where hosts that come from discovery (of ``http_sd``, and of ``cloud_foundry`` "
+        "without ``router``) must not lead; the default has the metadata services of clouds",
     )
     open_admin: bool = setting(
         boolean,

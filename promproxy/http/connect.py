@@ -28,9 +28,11 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from promproxy.errors import PromproxyError, Unreachable
 from promproxy.http.connection import Owner, UpstreamConnection
+from promproxy.http.guard import GuardedEndpoint, refuse_denied
 from promproxy.http.origin import Origin, is_address
 from promproxy.http.tls import SessionCache, TLSProfile
 from promproxy.http.tunnel import QuietFactory, TunnelEndpoint, connect_request
+from promproxy.networks import Networks
 
 #: For how many origins a TLS session is kept (a few kilobytes each).
 MAX_SESSIONS = 4096
@@ -142,8 +144,10 @@ class Connector:
             raise
 
     def _endpoint(self, origin: Origin) -> IStreamClientEndpoint:
-        hop = (origin.proxy.host, origin.proxy.port) if origin.proxy else origin.peer
-        endpoint = self._tcp_endpoint(*hop)
+        if origin.proxy:
+            endpoint = self._tcp_endpoint(origin.proxy.host, origin.proxy.port, None)
+        else:
+            endpoint = self._tcp_endpoint(*origin.peer, origin.denied)
         if origin.tunnel:
             endpoint = TunnelEndpoint(endpoint, connect_request(origin))
         if origin.tls:
@@ -151,10 +155,14 @@ class Connector:
             endpoint = wrapClientTLS(creator, endpoint)
         return endpoint
 
-    def _tcp_endpoint(self, host: str, port: int) -> IStreamClientEndpoint:
+    def _tcp_endpoint(self, host: str, port: int, denied: Networks | None) -> IStreamClientEndpoint:
         seconds = self._timeout_seconds
         if not is_address(host):
+            if denied is not None:
+                return GuardedEndpoint(self._reactor, host, port, seconds, denied)
             return HostnameEndpoint(self._reactor, host, port, timeout=seconds)
+        if denied is not None:
+            refuse_denied(host, denied)
         # The reactor would look up an address too, in its thread pool.
         kind = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
         return kind(self._reactor, host, port, timeout=seconds)

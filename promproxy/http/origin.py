@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 from attrs.validators import in_, matches_re
 
+from promproxy.networks import Networks
 from promproxy.no_proxy import NoProxy
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -76,6 +77,8 @@ def basic_credentials(username: str, password: str) -> bytes:
 class Origin:
     """Whose answer is wanted, and how to get there.
 
+    ``denied`` are networks that its host must not be in when it is connected to.
+
     Computed from the fields: ``authority`` (the Host header), ``tls`` (is the hop that carries
     our request encrypted), ``tunnel`` (is the proxy asked to CONNECT), ``peer`` (host and port
     beyond the proxy) and ``key``: requests whose origins have equal keys may share connections.
@@ -88,6 +91,7 @@ class Origin:
     port: int = field(validator=_port)
     router: Router | None = None
     proxy: HttpProxy | None = None
+    denied: Networks | None = None
     authority: bytes = field(init=False, repr=False, eq=False)
     tls: bool = field(init=False, repr=False, eq=False)
     tunnel: bool = field(init=False, repr=False, eq=False)
@@ -115,7 +119,7 @@ class Origin:
 
     @key.default
     def _compute_key(self) -> tuple[object, ...]:
-        return (self.peer, self.host if self.tls else None, self.proxy)
+        return (self.peer, self.host if self.tls else None, self.proxy, self.denied)
 
     @property
     def peer_authority(self) -> bytes:

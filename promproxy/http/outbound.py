@@ -14,6 +14,7 @@ from promproxy.http.oauth2 import Tokens
 from promproxy.http.origin import HttpProxy, Origin, Router
 from promproxy.http.request import render_headers, start_request
 from promproxy.http.response import Response
+from promproxy.networks import Networks
 from promproxy.target import Target
 
 REMEMBERED_ORIGINS = 16384
@@ -45,6 +46,24 @@ class Profile:
         return gatherResults([agent.close() for agent in self.agents])
 
 
+@frozen(kw_only=True)
+class Guard:
+    """Hosts that these ``sources`` name are not connected to at addresses that are ``denied``.
+
+    Not so the ``own_hosts``, which our own configuration names.
+    """
+
+    denied: Networks = Networks()
+    sources: frozenset[str] = frozenset()
+    own_hosts: frozenset[str] = frozenset()
+
+    def denied_for(self, target: Target) -> Networks | None:
+        """What this target's host must not lead to."""
+        if target.router or target.source not in self.sources or target.host in self.own_hosts:
+            return None
+        return self.denied
+
+
 @frozen(eq=False)
 class Prepared:
     """The constant part of a target's requests: where they go, and how they begin."""
@@ -64,13 +83,19 @@ class Outbound:
     """
 
     _profiles: Mapping[str, Profile] = field(factory=dict)
+    _guard: Guard = Guard()
     version: int = field(default=0, init=False)
     _former: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
     _origin: Callable[..., Origin] = field(
         factory=lambda: lru_cache(REMEMBERED_ORIGINS)(_origin), init=False
     )
 
-    def use(self, profiles: Mapping[str, Profile], unsettled: Collection[str] = ()) -> None:
+    def use(
+        self,
+        profiles: Mapping[str, Profile],
+        unsettled: Collection[str] = (),
+        guard: Guard = Guard(),  # it is frozen
+    ) -> None:
         """Go on with other profiles; those that are not among them close their connections.
 
         ``unsettled`` are sources whose targets are still those that were found under former
@@ -82,7 +107,7 @@ class Outbound:
         for profile in self._profiles.values():
             if profile.agent not in kept:
                 profile.close()
-        self._profiles = profiles
+        self._profiles, self._guard = profiles, guard
         self.version += 1
 
     @property
@@ -108,7 +133,10 @@ class Outbound:
 
     def _prepare(self, target: Target, profiles: Mapping[str, Profile]) -> Prepared:
         profile = profiles[target.outbound]
-        origin = self._origin(target.scheme, target.host, target.port, target.router, profile.proxy)
+        denied = self._guard.denied_for(target)
+        origin = self._origin(
+            target.scheme, target.host, target.port, target.router, profile.proxy, denied
+        )
         path = f"{target.path}?{target.query}" if target.query else target.path
         headers = [(name.encode(), value.encode()) for name, value in target.headers]
         if profile.authorization is not None:
@@ -164,7 +192,14 @@ class Outbound:
         return gatherResults([profile.close() for profile in self._profiles.values()])
 
 
-def _origin(scheme: str, host: str, port: int, router_url: str, proxy: HttpProxy | None) -> Origin:
+def _origin(
+    scheme: str,
+    host: str,
+    port: int,
+    router_url: str,
+    proxy: HttpProxy | None,
+    denied: Networks | None,
+) -> Origin:
     router = router_from(router_url)
     peer = (router.host, router.port) if router else (host, port)
     return Origin(
@@ -173,6 +208,7 @@ def _origin(scheme: str, host: str, port: int, router_url: str, proxy: HttpProxy
         port=port,
         router=router,
         proxy=proxy.toward(*peer) if proxy else None,
+        denied=denied,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import resource
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,15 +21,17 @@ from twisted.internet.ssl import (
 )
 
 from promproxy.config.http_client import BasicAuth, Connection, HttpClient, OAuth2, TlsConfig
+from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
 from promproxy.http.agent import OutboundAgent, make_agent
 from promproxy.http.fetch import Fetcher
 from promproxy.http.oauth2 import ClientCredentials, TokenAgent, Tokens
 from promproxy.http.origin import HttpProxy, basic_credentials
-from promproxy.http.outbound import Outbound, Profile
+from promproxy.http.outbound import Guard, Outbound, Profile
 from promproxy.http.pool import PoolLimits
 from promproxy.http.request import render_headers
 from promproxy.http.tls import TLSProfile, make_tls_profile
+from promproxy.networks import Networks
 
 TOKEN_SECONDS = 30.0
 MAX_TOKEN_ANSWER = 1 << 20
@@ -41,10 +42,21 @@ _PEM_CERTIFICATE = re.compile(
 _VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
 
 
-def make_outbound(reactor: Any, profiles: Mapping[str, HttpClient]) -> Outbound:
+def make_outbound(reactor: Any, config: Config) -> Outbound:
     """The client for all profiles, and for targets that name none. Raises ConfigError."""
+    profiles = {"": HttpClient(), **config.outbound}
     return Outbound(
-        {name: make_profile(reactor, http) for name, http in {"": HttpClient(), **profiles}.items()}
+        {name: make_profile(reactor, http) for name, http in profiles.items()}, guard_of(config)
+    )
+
+
+def guard_of(config: Config) -> Guard:
+    """Which sources' hosts come from outside, and where they must not lead."""
+    rules = [rule for s in config.sources if s.cloud_foundry for rule in s.cloud_foundry.select]
+    return Guard(
+        denied=Networks(config.deny_addresses),
+        sources=frozenset(s.name for s in config.sources if s.cloud_foundry or s.http_sd),
+        own_hosts=frozenset(rule.override_route_and_path.partition("/")[0] for rule in rules),
     )
 
 

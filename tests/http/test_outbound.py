@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.errors import NoToken
 from promproxy.http.oauth2 import Token, Tokens
 from promproxy.http.origin import HttpProxy, Origin
-from promproxy.http.outbound import Outbound, Profile, router_from
+from promproxy.http.outbound import Guard, Outbound, Profile, router_from
+from promproxy.networks import Networks, network
 from promproxy.no_proxy import NoProxy
 from promproxy.target import Target
 from tests.fakes import FakeConnection, make_response, make_target
@@ -128,6 +129,25 @@ class OutboundTests(SynchronousTestCase):
         self.assertIn("Proxy-Authorization: Basic cHJveHk=", lines)
         self.assertIsNone(self.sent(router="http://10.0.0.5")[0].proxy)
         self.assertEqual(self.sent(router="http://10.0.0.6")[0].proxy, proxy)
+
+    def test_guard(self) -> None:
+        """Concerns hosts that sources name, not those of our own configuration."""
+        denied = Networks((network("169.254.0.0/16"),))
+        guard = Guard(denied=denied, sources=frozenset({"vms"}), own_hosts=frozenset({"ours"}))
+        profile: Any = Profile
+        profiles: Any = {"": profile(agent=self.plain)}
+        self.outbound.use(profiles, guard=guard)
+        self.assertEqual(self.sent()[0].denied, denied)
+        for changes in ({"router": "http://10.0.0.5"}, {"host": "ours"}, {"source": "files"}):
+            self.assertIsNone(self.sent(**changes)[0].denied)
+        self.outbound.use(profiles)
+        self.assertIsNone(self.sent()[0].denied)
+
+    def test_guarded_target_shares_no_connection_with_others(self) -> None:
+        """One that another may have been led to."""
+        free = Origin(scheme="http", host="h", port=1)
+        guarded = Origin(scheme="http", host="h", port=1, denied=Networks())
+        self.assertNotEqual(free.key, guarded.key)
 
     def test_origin_of_a_target_is_made_once(self) -> None:
         """Targets of one host share it."""

@@ -19,11 +19,18 @@ from promproxy.config.http_client import (
     OAuth2,
     TlsConfig,
 )
+from promproxy.config.load import config_from_text
+from promproxy.config.schema import Config
 from promproxy.errors import ConfigError, ScrapeError, Unreachable
 from promproxy.http.fetch import Answer, Fetcher
 from promproxy.no_proxy import NoProxy
 from promproxy.secret import Secret
-from promproxy.wiring.profiles import authorization_header, make_outbound, make_profile
+from promproxy.wiring.profiles import (
+    authorization_header,
+    guard_of,
+    make_outbound,
+    make_profile,
+)
 from tests.integration.certificates import Authority
 
 
@@ -54,12 +61,36 @@ class HeaderTests(SynchronousTestCase):
         self.assertIsNone(authorization_header(HttpClient()))
 
 
+class GuardTests(SynchronousTestCase):
+    """Whose hosts come from outside."""
+
+    def test_sources_that_discover(self) -> None:
+        """Target files are as trusted as the configuration, and so is a route that it names."""
+        text = """
+        deny_addresses: [10.0.0.0/8]
+        sources:
+          - {name: vms, files: {paths: [x.yml]}}
+          - {name: branch, http_sd: {url: "http://a/"}}
+          - name: prod
+            cloud_foundry:
+              api_url: https://api
+              username: u
+              password: p
+              select: [{org: a}, {org: b, override_route_and_path: metrics.example/x}]
+        """
+        guard = guard_of(config_from_text(text, Path("p.yml"), {}))
+        self.assertEqual(guard.sources, {"branch", "prod"})
+        self.assertIn("metrics.example", guard.own_hosts)
+        self.assertTrue(guard.denied.has("10.0.0.1"))
+        self.assertFalse(guard.denied.has("169.254.169.254"))
+
+
 class MistakeTests(SynchronousTestCase):
     """Files and URLs that cannot be used."""
 
     def mistake(self, **settings: Any) -> str:
         error = self.assertRaises(
-            ConfigError, make_outbound, reactor, {"x": HttpClient(**settings)}
+            ConfigError, make_outbound, reactor, Config(outbound={"x": HttpClient(**settings)})
         )
         return str(error)
 
