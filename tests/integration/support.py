@@ -246,7 +246,8 @@ class SocketTestCase(TestCase):
         endpoint = endpoint or f"tcp:{HOST}:{self.port}"
         talk = protocol or Talk()
         await connectProtocol(clientFromString(reactor, endpoint), talk)
-        self.addCleanup(lambda: talk.transport.abortConnection())
+        # A TLS connection that is closed cannot be aborted.
+        self.addCleanup(lambda: talk.transport.abortConnection() if talk.reason is None else None)
         return talk
 
     async def get(self, path: str, *headers: str, method: str = "GET", **where: Any) -> bytes:

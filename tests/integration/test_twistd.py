@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from tests.integration.certificates import Authority
+from tests.integration.peers import HOST
 from tests.integration.support import SocketTestCase, Talk, pause, request, scrape_path, sends
 
 MEGABYTE = 1 << 20
@@ -51,6 +57,11 @@ class Reader(Talk):
     def dataReceived(self, data: bytes) -> None:
         self.size += len(data)
 
+    async def until_some(self) -> None:
+        """Something has arrived."""
+        while not self.size:
+            await pause()
+
 
 class MemoryTests(SocketTestCase):
     """What a large answer costs."""
@@ -85,6 +96,53 @@ class MemoryTests(SocketTestCase):
             self.assertLess(process.memory - before, 8 * MEGABYTE)
 
         return self.run_case(case())
+
+    def test_nor_with_tls_on_both_sides(self) -> Deferred[None]:
+        """Where the layers of TLS might keep what the reader does not take."""
+
+        async def case() -> None:
+            authority = Authority()
+            pem, trusted = self.folder / "both.pem", self.folder / "trusted"
+            pem.write_bytes(authority.issue(HOST))
+            trusted.mkdir()
+            (trusted / "authority.pem").write_bytes(authority.pem)
+            flood = self.flood(200 * MEGABYTE, str(pem))
+            quick = await self.upstream(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+            groups = [
+                {"targets": [f"{HOST}:{flood}"], "labels": {"__scheme__": "https"}},
+                {"targets": [quick.address]},
+            ]
+            (self.folder / "targets.json").write_text(json.dumps(groups))
+            listen = f"'ssl:{self.port}:interface={HOST}:privateKey={pem}:certKey={pem}'"
+            sources = "sources: [{name: vms, outbound: tls, files: {paths: [targets.json]}}]\n"
+            profile = f"outbound: {{tls: {{tls_config: {{ca_file: {trusted}/authority.pem}}}}}}\n"
+            process = self.twistd(f"listen: [{listen}]\n{sources}{profile}")
+            await process.until(b"source vms: ")
+            endpoint = f"tls:{HOST}:{self.port}:trustRoots={trusted}"
+            await self.scrape(quick, endpoint=endpoint)
+            before = process.memory
+            reader = Reader()
+            await self.connect(endpoint, reader)
+            reader.send(request(scrape_path(f"{HOST}:{flood}")))
+            await reader.until_some()
+            reader.transport.pauseProducing()
+            for _ in range(100):
+                await pause()
+            reader.transport.resumeProducing()
+            while reader.size < 200 * MEGABYTE:
+                await pause()
+            self.assertLess(process.memory - before, 8 * MEGABYTE)
+
+        return self.run_case(case())
+
+    def flood(self, size: int, *pem: str) -> int:
+        """Start a process that sends so many bytes as fast as they are taken; its port."""
+        command = [sys.executable, str(Path(__file__).with_name("flood.py")), str(size), *pem]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(child.communicate)
+        self.addCleanup(child.kill)
+        assert child.stdout is not None
+        return int(child.stdout.readline())
 
 
 class StopTests(SocketTestCase):
