@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 from promproxy.config import schema
+from promproxy.config.show import yaml_of
 from promproxy.errors import ConfigError
 from promproxy.forwarding import Timeouts
 from promproxy.limits import Limits
@@ -25,11 +26,11 @@ from promproxy.web.api import TargetsResource
 from promproxy.web.discovery import DiscoveryResource, DocumentCache
 from promproxy.web.gate import Gate
 from promproxy.web.health import HealthyResource, ReadyResource
-from promproxy.web.landing import LandingResource
 from promproxy.web.metrics import MetricsResource
 from promproxy.web.root import Pages, make_root
 from promproxy.web.scrape import ScrapeResource, ScrapeSettings
 from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
+from promproxy.web.status.resource import ConfigurationText, StatusResource
 from promproxy.wiring.access import make_access
 from promproxy.wiring.generation import Generation, GenerationMaker
 from promproxy.wiring.profiles import guard_of
@@ -185,7 +186,12 @@ class Running:
         config, registry = self.generation.config, self.registry
         documents = DocumentCache(self._maker.in_thread, self.generation.outputs.own_entries)
         pages = Pages(
-            landing=LandingResource(registry),
+            status=StatusResource(
+                registry,
+                self._scrapes.results,
+                ConfigurationText(self._maker.in_thread, lambda: yaml_of(config)),
+                self._maker.reactor,
+            ),
             discovery=DiscoveryResource(registry, documents, config.discovery.address),
             scrape=self._scrapes,
             metrics=MetricsResource(self.metrics.registry),

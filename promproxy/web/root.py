@@ -13,7 +13,7 @@ from promproxy.web.answers import plain_answer
 class Pages:
     """The resources of the tree."""
 
-    landing: Resource
+    status: Resource
     discovery: IResource
     scrape: IResource
     metrics: IResource
@@ -27,7 +27,7 @@ class Pages:
 
 def make_root(pages: Pages, *path_prefixes: str) -> Resource:
     """The tree; below each prefix it is there once more, for a reverse proxy that keeps it."""
-    root = pages.landing
+    root = pages.status
     root.putChild(b"", root)
     root.putChild(b"discovery", pages.discovery)
     root.putChild(b"singleTargetMetrics", pages.scrape)

@@ -38,11 +38,11 @@ class RootTests(SynchronousTestCase):
             "targets",
         )
         leaves = {name: Named(name) for name in names}
-        return Caller(make_root(Pages(landing=Named("landing", is_leaf=False), **leaves), prefix))
+        return Caller(make_root(Pages(status=Named("status", is_leaf=False), **leaves), prefix))
 
     def check(self, caller: Caller, prefix: str = "") -> None:
         for path, page in (
-            ("/", b"landing"),
+            ("/", b"status"),
             ("/discovery", b"discovery"),
             ("/discovery?source=x", b"discovery"),
             ("/singleTargetMetrics/vms/a:1", b"scrape"),

@@ -67,7 +67,7 @@ class ScrapeTestCase(SynchronousTestCase):
         )
         other = self.scrapes
         pages = Pages(
-            landing=Resource(),
+            status=Resource(),
             discovery=other,
             scrape=self.scrapes,
             metrics=other,

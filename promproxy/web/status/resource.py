@@ -1,0 +1,111 @@
+"""The status page as a resource."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from promproxy.registry import Registry
+from promproxy.sources.building import in_slices
+from promproxy.web.answers import plain_answer
+from promproxy.web.request import PlainRequest
+from promproxy.web.results import Results
+from promproxy.web.status.html import Html
+from promproxy.web.status.page import Status, configuration_page, status_page
+from promproxy.web.status.query import CONFIGURATION, Query
+from promproxy.web.status.selection import Selection
+from promproxy.web.status.sources import source_rows
+from promproxy.web.status.style import STYLE
+
+_STYLE_HASH = b64encode(sha256(STYLE.encode()).digest())
+# No script, nothing from elsewhere, in nobody's frame.
+_POLICY = (
+    b"default-src 'none'; style-src 'sha256-%b'; img-src data:; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'" % _STYLE_HASH
+)
+_HEADERS = {
+    b"Content-Security-Policy": _POLICY,
+    b"Referrer-Policy": b"same-origin",
+    b"Cache-Control": b"no-store",
+}
+
+
+@define(eq=False)
+class ConfigurationText:
+    """The configuration in words, written once in a thread when someone wants to see it."""
+
+    _in_thread: Callable[[Callable[[], str]], Deferred[str]]
+    _write: Callable[[], str]
+    _text: str | None = field(default=None, init=False)
+
+    async def get(self) -> str:
+        """The text."""
+        if self._text is None:
+            self._text = await self._in_thread(self._write)
+        return self._text
+
+
+class StatusResource(Resource):
+    """One page is made at a time, in slices, however many ask: scrapes come first."""
+
+    page = "status"
+
+    def __init__(
+        self,
+        registry: Registry,
+        results: Results,
+        configuration: ConfigurationText,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__()
+        self._registry = registry
+        self._results = results
+        self._configuration = configuration
+        self._clock = clock
+        self._one_at_a_time = DeferredLock()
+
+    def render_GET(self, request: PlainRequest) -> bytes | int:
+        """The page. HEAD comes here too."""
+        if not request.path.endswith(b"/"):  # below a path prefix: the links need the slash
+            request.setHeader(b"Location", b"./%b/" % request.path.rpartition(b"/")[2])
+            return plain_answer(request, 302, "the page is one slash further")
+        query = Query.from_args(request.args)
+        answering: Deferred[None] = self._one_at_a_time.run(
+            lambda: Deferred.fromCoroutine(self._answer(request, query))
+        )
+        request.notifyFinish().addErrback(lambda _: answering.cancel())
+        answering.addErrback(self._broken, request)
+        return NOT_DONE_YET
+
+    async def _answer(self, request: PlainRequest, query: Query) -> None:
+        is_configuration = query.view == CONFIGURATION
+        page = await (self._configuration_page(query) if is_configuration else self._status(query))
+        for name, value in _HEADERS.items():
+            request.setHeader(name, value)
+        request.write(plain_answer(request, 200, page, "text/html"))
+        request.finish()
+
+    async def _configuration_page(self, query: Query) -> Html:
+        return configuration_page(query, await self._configuration.get())
+
+    async def _status(self, query: Query) -> Html:
+        registry = self._registry
+        snapshot = registry.snapshot
+        selection = Selection(query, self._results.last)
+        # The snapshot is filled from its end, so that the first of equal ids wins.
+        targets = reversed(list(snapshot.by_id.values()))
+        await in_slices(selection.look_at(targets), self._clock)
+        rows = source_rows(registry.states, snapshot.listings, selection.healths)
+        return status_page(Status(rows, registry.missing(), selection, self._clock.seconds()))
+
+    def _broken(self, failure: Any, request: PlainRequest) -> None:
+        if not request.is_gone:
+            request.processingFailed(failure)
