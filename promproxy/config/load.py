@@ -12,6 +12,7 @@ import yaml
 from promproxy.config.place import Place
 from promproxy.config.read import section
 from promproxy.config.schema import Config
+from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
 
 T = TypeVar("T")
@@ -24,7 +25,12 @@ def load_config(file: Path, environ: Mapping[str, str]) -> Config:
     return load_section(Config, file, environ)
 
 
-def load_section(cls: type[T], file: Path, environ: Mapping[str, str]) -> T:
+def load_web_file(file: Path) -> WebFile:
+    """The web configuration in a file, whose format knows no variables. Raises ConfigError."""
+    return load_section(WebFile, file, None)
+
+
+def load_section(cls: type[T], file: Path, environ: Mapping[str, str] | None) -> T:
     """What a file says of a schema class, all of whose fields have defaults. Raises ConfigError."""
     file = file.absolute()
     try:
@@ -41,7 +47,9 @@ def config_from_text(content: str, file: Path, environ: Mapping[str, str]) -> Co
     return section_from_text(Config, content, file, environ)
 
 
-def section_from_text(cls: type[T], content: str, file: Path, environ: Mapping[str, str]) -> T:
+def section_from_text(
+    cls: type[T], content: str, file: Path, environ: Mapping[str, str] | None
+) -> T:
     """The same for any schema class, all of whose fields have defaults."""
     try:
         node = yaml.compose(content, Loader=yaml.SafeLoader)

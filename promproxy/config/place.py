@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,13 +23,14 @@ class Place:
     """One YAML node, and where it stands. Its methods raise ConfigError, which names the place.
 
     ``line`` is where its key stands, if it has one; ``path`` is that of the keys that lead here.
+    ``environ`` is None where the format knows no variables.
     """
 
     node: yaml.Node
     file: Path
     line: int
     path: str
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] | None
 
     def fail(self, message: str) -> NoReturn:
         """Raise the error that says what is wrong with this place."""
@@ -48,7 +50,9 @@ class Place:
         if not isinstance(self.node, yaml.ScalarNode) or self.is_null():
             self.expected(what)
         text: str = self.node.value
-        return _VARIABLE.sub(self._variable, text) if self.node.tag == _STRING else text
+        if self.environ is None or self.node.tag != _STRING:
+            return text
+        return _VARIABLE.sub(partial(self._variable, self.environ), text)
 
     def is_string(self) -> bool:
         """Whether a string stands here rather than a number or a boolean."""
@@ -89,10 +93,10 @@ class Place:
         line = start.start_mark.line + 1
         return Place(node=node, file=self.file, line=line, path=path, environ=self.environ)
 
-    def _variable(self, match: re.Match[str]) -> str:
+    def _variable(self, environ: Mapping[str, str], match: re.Match[str]) -> str:
         name = match[1]
         if name is None:
             return "$"
-        if name not in self.environ:
+        if name not in environ:
             self.fail(f"the environment has no variable {name!r} (a plain $ is written $$)")
-        return self.environ[name]
+        return environ[name]

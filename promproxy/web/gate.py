@@ -2,46 +2,93 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 
+from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource
 
 from promproxy.access import PAGES, SCRAPE, Access, Caller
-from promproxy.web.answers import plain_answer
+from promproxy.web.answers import RETRY_AFTER_SECONDS, plain_answer
+from promproxy.web.passwords import Passwords, TooManyChecks
 from promproxy.web.request import PlainRequest
 
 REMEMBERED_CALLERS = 1024
 
+_CHALLENGE = b'Basic realm="promproxy", charset="UTF-8"'
+
 
 class Gate:
-    """Stands before every page. ``access`` is what it goes by; see `use`."""
+    """Stands before every page. ``access`` is what it goes by; see `use`.
+
+    ``refused`` counts the requests that it has refused, by reason.
+    """
 
     access: Access
 
-    def __init__(self, access: Access | None = None) -> None:
-        self.use(access or Access())
+    def __init__(self, access: Access | None = None, passwords: Passwords | None = None) -> None:
+        self.refused: Counter[str] = Counter()
+        self.use(access or Access(), passwords)
 
-    def use(self, access: Access) -> None:
-        """Go by this from now on."""
+    def use(self, access: Access, passwords: Passwords | None = None) -> None:
+        """Go by this from now on. There are passwords if ``access.has_users``."""
         self.access = access
+        self._passwords = passwords
         self._caller = lru_cache(REMEMBERED_CALLERS)(access.caller)
 
     def admit(self, request: PlainRequest, resource: IResource) -> None:
         """Let a page answer, or answer in its place. Sets ``request.caller``."""
+        page = getattr(resource, "page", "")
+        if self._passwords is None or page in self.access.open_pages:
+            self._let_in(request, resource, "")
+            return
+        header = request.fields.last(b"authorization")
+        if header is None:
+            self._let_in(request, resource, "")
+            return
+        try:
+            user = self._passwords.user_of(header)
+        except TooManyChecks as error:
+            self._refuse(request, "busy", 503, str(error))
+            return
+        if isinstance(user, Deferred):
+            user.addCallback(lambda found: self._proved(request, resource, found))
+            user.addErrback(request.processingFailed)
+        else:
+            self._proved(request, resource, user)
+
+    def _proved(self, request: PlainRequest, resource: IResource, user: str) -> None:
+        """A password was right, or proves no ``user``."""
+        if request.is_gone:
+            return
+        if user:
+            self._let_in(request, resource, user)
+        else:
+            self._refuse(request, "wrong_password", 401, "wrong user or password")
+
+    def _let_in(self, request: PlainRequest, resource: IResource, user: str) -> None:
         peer = request.channel.peer
-        caller = request.caller = self._caller("", peer.sans, is_local=peer.is_local)
+        caller = request.caller = self._caller(user, peer.sans, is_local=peer.is_local)
         page = getattr(resource, "page", "")
         permission = PAGES.get(page, SCRAPE)
         if permission in caller.permissions or page in self.access.open_pages:
             request.render(resource)
+        elif self.access.has_users and not caller.identity:
+            self._refuse(request, "no_password", 401, "user and password, please")
         else:
-            self._refuse(request, caller, permission)
+            self._refuse(request, "forbidden", 403, self._reason(caller, permission))
 
-    def _refuse(self, request: PlainRequest, caller: Caller, permission: str) -> None:
+    def _reason(self, caller: Caller, permission: str) -> str:
         if self.access.is_open:
-            text = "only for callers on this host (see open_admin)"
-        else:
-            who = caller.identity or "whoever shows no certificate"
-            text = f"{who} lacks the permission {permission} (see roles)"
-        request.write(plain_answer(request, 403, text))
+            return "only for callers on this host (see open_admin)"
+        who = caller.identity or "whoever shows no certificate that a role is for"
+        return f"{who} lacks the permission {permission} (see roles)"
+
+    def _refuse(self, request: PlainRequest, reason: str, status: int, text: str) -> None:
+        self.refused[reason] += 1
+        if status == 401:
+            request.setHeader(b"WWW-Authenticate", _CHALLENGE)
+        if status == 503:
+            request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
+        request.write(plain_answer(request, status, text))
         request.finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,9 +12,12 @@ from twisted.web.resource import Resource
 
 from promproxy.access import PAGES, SCRAPE, Access, Role
 from promproxy.web.gate import Gate
+from promproxy.web.passwords import CheckQueue, Passwords
+from promproxy.web.peer import Peer
 from promproxy.web.request import PlainRequest
 from promproxy.web.site import PromproxySite
-from tests.fakes import Answer, Caller, Wire
+from tests.fakes import Answer, Caller, ManualThread, Wire, parse_answer
+from tests.web.test_passwords import basic, hash_of
 
 LOCAL = IPv4Address("TCP", "127.0.0.1", 5)
 REMOTE = IPv4Address("TCP", "192.0.2.1", 5)
@@ -110,3 +114,164 @@ class ClosedTests(GateTestCase):
         """One that leads nowhere is refused like any other; where all is open, it is 404."""
         self.assertEqual(self.ask(self.gate, "nowhere").status, 403)
         self.assertEqual(self.ask(Gate(), "nowhere").status, 404)
+
+
+class UsersTestCase(GateTestCase):
+    """Where there are passwords: alice's is secret, and she may scrape; bob's is other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.thread = ManualThread()
+        hashes = {"alice": hash_of(b"secret"), "bob": hash_of(b"other")}
+        self.passwords = Passwords(hashes, CheckQueue(self.thread, 2))
+        self.role = Role(users=frozenset(("alice",)), permissions=frozenset((SCRAPE,)))
+        access = Access(has_users=True, roles=(self.role,))
+        self.gate = Gate(access, self.passwords)
+        self.caller = Caller(self.site(self.gate), self.clock, wire=Wire(peerAddress=REMOTE))
+
+    def send(self, path: str, user: str = "", password: str = "", method: str = "GET") -> None:
+        headers = {"Authorization": basic(user, password).decode()} if user else {}
+        self.caller.send(method, path, **headers)
+
+    def get(self, path: str, user: str = "", password: str = "") -> Answer:
+        """With all that has to run meanwhile."""
+        self.send(path, user, password)
+        self.thread.run()
+        return self.caller.answer()
+
+
+class UsersTests(UsersTestCase):
+    """By user and password."""
+
+    def test_no_password(self) -> None:
+        """401, and what to bring; open pages are served, and no password is looked at."""
+        answer = self.get("/metrics")
+        self.assertEqual((answer.status, answer.body), (401, b"user and password, please\n"))
+        self.assertEqual(
+            answer.headers["WWW-Authenticate"], 'Basic realm="promproxy", charset="UTF-8"'
+        )
+        self.assertEqual(self.get("/nowhere").status, 401)
+        self.send("/healthy", "alice", "wrong")
+        self.assertEqual(self.thread.waiting, [])
+        self.assertEqual(self.caller.answer().status, 200)
+
+    def test_right_password(self) -> None:
+        """Checked in a thread the first time; from then on the answer comes at once."""
+        self.send("/metrics", "alice", "secret")
+        self.assertEqual(self.caller.wire_bytes(), b"")
+        self.thread.run()
+        self.assertEqual(self.caller.answer().body, b"metrics for alice")
+        self.send("/discovery", "alice", "secret")
+        self.assertEqual(self.caller.answer().body, b"discovery for alice")
+
+    def test_wrong_password(self) -> None:
+        """401, the same as for a user that there is not, the first time and later."""
+        answers = [
+            self.get("/metrics", user, "wrong") for user in ("alice", "carol", "alice", "carol")
+        ]
+        for answer in answers:
+            expected = (401, b"wrong user or password\n", answers[0].headers)
+            self.assertEqual((answer.status, answer.body, answer.headers), expected)
+
+    def test_permission_that_a_user_lacks(self) -> None:
+        """403; asking again with the same password would not help."""
+        answer = self.get("/refresh", "alice", "secret")
+        expected = (403, b"alice lacks the permission admin (see roles)\n")
+        self.assertEqual((answer.status, answer.body), expected)
+        self.assertEqual(self.get("/metrics", "bob", "other").status, 403)
+        self.assertNotIn("WWW-Authenticate", answer.headers)
+
+    def test_head(self) -> None:
+        """Is refused without a body."""
+        self.send("/metrics", method="HEAD")
+        answer = self.caller.answer()
+        self.assertEqual((answer.status, answer.body), (401, b""))
+
+    def test_body_of_a_refused_request_is_not_read(self) -> None:
+        """The connection ends, and what would have been the body is no request."""
+        site = PromproxySite(self.root, self.clock, takes_body=lambda _: True, gate=self.gate)
+        caller = Caller(site, self.clock, wire=Wire(peerAddress=REMOTE))
+        caller.channel.dataReceived(
+            b"POST /tunnel HTTP/1.1\r\nHost: p\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        )
+        received = caller.wire_bytes()
+        self.assertTrue(received.startswith(b"HTTP/1.1 401 "), received)
+        self.assertEqual(parse_answer(received).headers["Connection"], "close")
+        caller.channel.dataReceived(b"GET /healthy HTTP/1.1\r\nHost: p\r\n\r\n")
+        self.assertEqual(caller.wire_bytes(), b"")
+        self.assertTrue(caller.wire.disconnecting)
+
+    def test_too_many_checks(self) -> None:
+        """503, and when to come back; whoever is known is served."""
+        self.get("/metrics", "alice", "secret")
+        others = [Caller(self.caller.channel.site, self.clock) for _ in range(2)]
+        for number, other in enumerate(others):
+            header = basic("bob", f"wrong{number}").decode()
+            other.send("GET", "/metrics", Authorization=header)
+        self.send("/metrics", "bob", "wrong")
+        answer = self.caller.answer()
+        expected = (503, b"too many passwords are being checked\n", "5")
+        self.assertEqual((answer.status, answer.body, answer.headers["Retry-After"]), expected)
+        self.send("/metrics", "alice", "secret")
+        self.assertEqual(self.caller.answer().status, 200)
+
+    def test_caller_that_leaves_meanwhile(self) -> None:
+        """Is not answered."""
+        self.send("/metrics", "alice", "secret")
+        self.caller.leave()
+        self.thread.run()
+        self.assertEqual(self.caller.wire_bytes(), b"")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_refused_ones_are_counted(self) -> None:
+        """By reason."""
+        self.get("/metrics")
+        self.get("/metrics", "alice", "wrong")
+        self.get("/refresh", "alice", "secret")
+        expected = {"no_password": 1, "wrong_password": 1, "forbidden": 1}
+        self.assertEqual(self.gate.refused, expected)
+
+    def test_users_may_change(self) -> None:
+        """From the next request on."""
+        self.get("/metrics", "alice", "secret")
+        other = Passwords({"alice": hash_of(b"new")}, CheckQueue(self.thread))
+        self.gate.use(self.gate.access, other)
+        self.assertEqual(self.get("/metrics", "alice", "secret").status, 401)
+        self.assertEqual(self.get("/metrics", "alice", "new").status, 200)
+        self.gate.use(Access())
+        self.assertEqual(self.get("/metrics").body, b"metrics for anyone")
+
+
+class CertificateTests(UsersTestCase):
+    """By a client certificate that was verified."""
+
+    def show(self, *sans: str) -> None:
+        self.caller.channel._peer = Peer(is_local=False, sans=frozenset(sans))
+
+    def test_certificate_that_a_role_names(self) -> None:
+        """Stands in the place of a password; a wrong password is one all the same."""
+        role = Role(client_sans=frozenset(("p.example",)), permissions=frozenset((SCRAPE,)))
+        self.gate.use(evolve(self.gate.access, roles=(role,)), self.passwords)
+        self.assertEqual(self.get("/metrics").status, 401)
+        self.show("p.example", "q.example")
+        answer = self.get("/metrics")
+        self.assertEqual(answer.body, b"metrics for certificate of p.example, q.example")
+        self.assertEqual(self.get("/refresh").status, 403)
+        self.assertEqual(self.get("/metrics", "alice", "wrong").status, 401)
+
+    def test_certificate_that_no_role_names(self) -> None:
+        """Takes a password, or where there are none, nothing helps."""
+        self.show("p.example")
+        self.assertEqual(self.get("/metrics").status, 401)
+        self.gate.use(Access(roles=(self.role,)))
+        answer = self.get("/metrics")
+        self.assertEqual(answer.status, 403)
+        self.assertIn(b"whoever shows no certificate that a role is for", answer.body)
+
+    def test_certificate_that_everyone_needs(self) -> None:
+        """Is enough, where there are neither users nor roles."""
+        self.gate.use(Access(needs_certificate=True))
+        self.assertEqual(self.get("/metrics").status, 403)
+        self.show("p.example")
+        self.assertEqual(self.get("/refresh").status, 200)
+        self.assertEqual(self.get("/tunnel").status, 403)

@@ -1,0 +1,163 @@
+"""The web configuration file, which says how callers reach us: TLS, users, headers.
+
+Its format is that of Prometheus and its exporters (their documentation, "HTTPS and
+authentication"); what has no meaning here is accepted and ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from promproxy.config.place import Place
+from promproxy.config.read import list_of, mapping_of, one_of, path, section, setting, text
+from promproxy.secret import Secret
+
+VERSIONS = ("TLS12", "TLS13")
+CLIENT_AUTH_TYPES = (
+    "NoClientCert",
+    "RequestClientCert",
+    "RequireAnyClientCert",
+    "VerifyClientCertIfGiven",
+    "RequireAndVerifyClientCert",
+)
+VERIFYING = CLIENT_AUTH_TYPES[-2:]
+
+#: Those that the format knows, and what they may say where that is limited.
+HEADERS = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+
+# The cost doubles the time with each step: 17 takes seconds, as much as htpasswd allows.
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")
+
+
+def bcrypt_hash(place: Place) -> Secret:
+    """A bcrypt hash, as ``promproxy hash-password`` makes it."""
+    value = text(place)
+    if not _BCRYPT.fullmatch(value):
+        place.expected("a bcrypt hash of cost 4 to 17, as promproxy hash-password makes it")
+    return Secret(value)
+
+
+def ignored(place: Place) -> bool:
+    """Anything; it has no meaning here."""
+    return True
+
+
+def header_value(place: Place) -> str:
+    """Text that fits into a line of a header."""
+    value = text(place)
+    if not re.fullmatch(r"[\t -~]*", value):
+        place.expected("one line of ASCII")
+    return value
+
+
+@frozen(kw_only=True)
+class TlsServer:
+    """TLS, and what callers must show for it."""
+
+    cert_file: Path = setting(path, doc="the certificate, with its chain")
+    key_file: Path = setting(path, doc="its key")
+    client_auth_type: str = setting(
+        one_of(*CLIENT_AUTH_TYPES), default="NoClientCert", doc="what is asked of callers"
+    )
+    client_ca_file: Path | None = setting(path, default=None, doc="who signs callers' certificates")
+    client_allowed_sans: tuple[str, ...] = setting(
+        list_of(text),
+        default=(),
+        doc="subject alternative names, of which a caller's certificate must have one; empty: any",
+    )
+    min_version: str = setting(one_of(*VERSIONS), default="TLS12", doc="the oldest version")
+    max_version: str = setting(one_of(*VERSIONS), default="TLS13", doc="the newest version")
+    cipher_suites: bool = setting(ignored, default=False, doc="ignored")
+    prefer_server_cipher_suites: bool = setting(ignored, default=False, doc="ignored")
+    curve_preferences: bool = setting(ignored, default=False, doc="ignored")
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_version > self.max_version:
+            raise ValueError("max_version: is older than min_version")
+        if self.verifies and self.client_ca_file is None:
+            raise ValueError(f"client_auth_type: {self.client_auth_type} needs a client_ca_file")
+        if self.client_ca_file is not None and not self.verifies:
+            raise ValueError(
+                f"client_ca_file: needs a client_auth_type of {' or '.join(VERIFYING)}"
+            )
+        if self.client_allowed_sans and self.client_auth_type == "NoClientCert":
+            raise ValueError(
+                "client_allowed_sans: needs a client_auth_type other than NoClientCert"
+            )
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a certificate that a caller shows has been verified."""
+        return self.client_auth_type in VERIFYING
+
+
+@frozen(kw_only=True)
+class HttpServer:
+    """HTTP."""
+
+    http2: bool = setting(ignored, default=False, doc="ignored: HTTP/1.1 is spoken")
+    headers: Mapping[str, str] = setting(
+        mapping_of(header_value), default={}, doc="header fields of every answer"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if name not in HEADERS:
+                raise ValueError(f"headers: {name} is none of {', '.join(HEADERS)}")
+            if HEADERS[name] and value.lower() not in HEADERS[name]:
+                raise ValueError(f"headers: {name} may be {' or '.join(HEADERS[name])}")
+
+
+@frozen(kw_only=True)
+class WebFile:
+    """The whole file."""
+
+    tls_server_config: TlsServer | None = setting(section(TlsServer), default=None, doc="TLS")
+    http_server_config: HttpServer = setting(section(HttpServer), default=HttpServer(), doc="HTTP")
+    basic_auth_users: Mapping[str, Secret] = setting(
+        mapping_of(bcrypt_hash), default={}, doc="users, and the bcrypt hashes of their passwords"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        for name in self.basic_auth_users:
+            if not name or ":" in name or not name.isprintable():
+                raise ValueError("basic_auth_users: a name is not empty, and has no colon in it")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that it names."""
+        tls = self.tls_server_config
+        named = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
+        return tuple(one for one in named if one is not None)
+
+    @property
+    def needs_certificate(self) -> bool:
+        """Whether every caller has shown a certificate that was verified."""
+        tls = self.tls_server_config
+        return tls is not None and tls.client_auth_type == "RequireAndVerifyClientCert"
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The keys in it that have no meaning here."""
+        return tuple(_ignored("tls_server_config", self.tls_server_config)) + tuple(
+            _ignored("http_server_config", self.http_server_config)
+        )
+
+
+def _ignored(key: str, found: Any) -> Iterator[str]:
+    if found is not None:
+        for field in attrs.fields(type(found)):
+            if field.metadata["reader"] is ignored and getattr(found, field.name):
+                yield f"{key}.{field.name}"
