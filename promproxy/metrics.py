@@ -37,6 +37,8 @@ class Metrics:
     _refresh_durations: Summary = field(init=False)
     _reload_succeeded: Gauge = field(init=False)
     _reload_moment: Gauge = field(init=False)
+    _web_reload_succeeded: Gauge = field(init=False)
+    _web_reload_moment: Gauge = field(init=False)
     _file_writes: Counter = field(init=False)
     _file_succeeded: Gauge = field(init=False)
 
@@ -80,6 +82,16 @@ class Metrics:
             ("file",),
             registry=registry,
         )
+        self._web_reload_succeeded = Gauge(
+            "promproxy_web_config_last_reload_successful",
+            "Whether the last attempt to read the web configuration file succeeded.",
+            registry=registry,
+        )
+        self._web_reload_moment = Gauge(
+            "promproxy_web_config_last_reload_success_timestamp_seconds",
+            "When the web configuration file was last read with success.",
+            registry=registry,
+        )
         build = Gauge(
             "promproxy_build_info",
             "Always 1; what this promproxy is made of.",
@@ -107,6 +119,16 @@ class Metrics:
     def watch_connections(self, connections: Connections) -> None:
         """Report the connections that callers have."""
         self.registry.register(_ConnectionsCollector(connections))
+
+    def watch_refused(self, refused: Mapping[str, int]) -> None:
+        """Report the requests that were refused for who asked, by reason."""
+        self.registry.register(_RefusedCollector(refused))
+
+    def web_file_read(self, succeeded: bool, moment: float = 0.0) -> None:
+        """The same of the web configuration file."""
+        self._web_reload_succeeded.set(succeeded)
+        if succeeded:
+            self._web_reload_moment.set(moment)
 
     def reloaded(self, succeeded: bool, moment: float = 0.0) -> None:
         """The configuration was read, or could not be; ``moment`` is when it was."""
@@ -199,6 +221,20 @@ class _ConnectionsCollector(Collector):
         )
         closed.add_metric([], self._connections.closed_early)
         return [opened, closed]
+
+
+@define(eq=False)
+class _RefusedCollector(Collector):
+    _refused: Mapping[str, int]
+
+    def collect(self) -> Iterable[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        refused = CounterMetricFamily(
+            "promproxy_requests_refused", "Requests refused for who asked.", labels=["reason"]
+        )
+        for reason, count in self._refused.items():
+            refused.add_metric([reason], count)
+        return [refused]
 
 
 def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:

@@ -16,7 +16,9 @@ from twisted.web.resource import Resource
 from promproxy.config import schema
 from promproxy.config.show import yaml_of
 from promproxy.errors import ConfigError
+from promproxy.file_watch import FileWatch
 from promproxy.forwarding import Timeouts
+from promproxy.inbound import Inbound, InboundSettings
 from promproxy.limits import Limits
 from promproxy.metrics import Metrics
 from promproxy.output_files import OutputFiles
@@ -24,14 +26,12 @@ from promproxy.registry import Registry
 from promproxy.web.admin import InvalidateResource, RefreshResource, ReloadResource
 from promproxy.web.api import TargetsResource
 from promproxy.web.discovery import DiscoveryResource, DocumentCache
-from promproxy.web.gate import Gate
 from promproxy.web.health import HealthyResource, ReadyResource
 from promproxy.web.metrics import MetricsResource
 from promproxy.web.root import Pages, make_root
 from promproxy.web.scrape import ScrapeResource, ScrapeSettings
 from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
 from promproxy.web.status.resource import ConfigurationText, StatusResource
-from promproxy.wiring.access import make_access
 from promproxy.wiring.generation import Generation, GenerationMaker
 from promproxy.wiring.profiles import guard_of
 
@@ -50,20 +50,23 @@ class Running:
     """The registry, both sides of HTTP and the metrics, and what is configured at the moment.
 
     ``load`` reads the configuration anew, in a thread, and raises ConfigError. ``on_state`` is
-    told RELOADING and, when that is over, READY.
+    told RELOADING and, when that is over, READY. ``make_inbound`` sets the site up as the
+    configuration wants it.
     """
 
     _maker: GenerationMaker
     generation: Generation
     _load: Callable[[], schema.Config]
     _on_state: Callable[[str], None]
+    _make_inbound: Callable[[PromproxySite], Inbound]
     metrics: Metrics = field(factory=Metrics, init=False)
     registry: Registry = field(init=False)
-    gate: Gate = field(factory=Gate, init=False)
+    inbound: Inbound = field(init=False)
     files: OutputFiles = field(init=False)
     site: PromproxySite = field(init=False)
     _scrapes: ScrapeResource = field(init=False)
     _listen: Sequence[str] = field(init=False)
+    _watch: FileWatch = field(init=False)
     _prefixes: set[str] = field(factory=set, init=False)
     _reloads: DeferredLock = field(factory=DeferredLock, init=False)
     _is_stopping: bool = field(default=False, init=False)
@@ -87,14 +90,24 @@ class Running:
             clock=reactor,
             process_id=secrets.token_hex(8).encode(),
         )
-        self.gate.use(make_access(config))
-        self.site = PromproxySite(
-            self._root(), reactor, max_connections=max_connections(config), gate=self.gate
+        self.site = PromproxySite(self._root(), reactor, max_connections=max_connections(config))
+        self.inbound = self._make_inbound(self.site)
+        self._watch = FileWatch(
+            reactor, self._maker.in_thread, lambda: self.inbound.files, self._web_files_changed
         )
         self._supply()
         self.metrics.watch(lambda: self.registry.snapshot, lambda: self.registry.states)
         self.metrics.watch_connections(self.site.connections)
+        self.metrics.watch_refused(self.site.gate.refused)
         self.metrics.reloaded(True, reactor.seconds())
+        self.metrics.web_file_read(True, reactor.seconds())
+
+    def start(self) -> None:
+        """Begin to refresh, and to look at files."""
+        self.inbound.start()
+        if self.inbound.files:
+            self._watch.start()
+        self.registry.start()
 
     def reload(self) -> Deferred[list[str]]:
         """Read the configuration again, and go on with it; one reload at a time.
@@ -110,9 +123,10 @@ class Running:
     async def _reload(self) -> list[str]:
         self._on_state(RELOADING)
         try:
-            generation = await self._maker.in_thread(self._next_generation)
+            generation, inbound = await self._maker.in_thread(self._next)
             if self._is_stopping:
                 raise ConfigError("promproxy is stopping")
+            self._use_inbound(inbound)
             await self._use(generation)
         except ConfigError as error:
             log.error("cannot reload, all stays as it was: {error}", error=str(error))
@@ -128,8 +142,26 @@ class Running:
         self.metrics.reloaded(True, self._maker.reactor.seconds())
         return self._warnings()
 
-    def _next_generation(self) -> Generation:
-        return self._maker.make(self._load(), self.generation)
+    def _next(self) -> tuple[Generation, InboundSettings]:
+        config = self._load()
+        return self._maker.make(config, self.generation), self.inbound.read(config)
+
+    def _web_files_changed(self) -> Deferred[None]:
+        return self._reloads.run(lambda: Deferred.fromCoroutine(self._read_web_file()))
+
+    async def _read_web_file(self) -> None:
+        config = self.generation.config
+        try:
+            inbound = await self._maker.in_thread(lambda: self.inbound.read(config))
+        except ConfigError as error:
+            log.error("how callers reach us stays as it was: {error}", error=str(error))
+            self.metrics.web_file_read(False)
+        else:
+            self._use_inbound(inbound)
+
+    def _use_inbound(self, settings: InboundSettings) -> None:
+        self.inbound.use(settings)
+        self.metrics.web_file_read(True, self._maker.reactor.seconds())
 
     def _warnings(self) -> list[str]:
         warnings = []
@@ -149,7 +181,6 @@ class Running:
             self._scrapes.settings = scrape_settings(generation.config.scrape)
         self.files.settings = generation.outputs
         self._supply(generation.changed(before))
-        self.gate.use(make_access(generation.config))
         self.site.connections.limit = max_connections(generation.config)
         self.site.resource = self._root()
         for agent in before.agents - generation.agents:
@@ -209,6 +240,7 @@ class Running:
     async def stop(self) -> None:
         """Answer what is under way for a few seconds, then let go of everything."""
         self._is_stopping = True
+        self._watch.stop()
         await self.registry.stop()
         await self._last_heads()
         idle = self._scrapes.when_idle()
@@ -220,6 +252,7 @@ class Running:
         await writing
         await self._maker.outbound.close()
         await gatherResults([agent.close() for agent in self.generation.agents])
+        self.inbound.stop()
 
     async def _last_heads(self) -> None:
         """Wait for them: with a socket from systemd a restart fails no caller."""

@@ -6,6 +6,7 @@ import gc
 import resource
 import signal
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -16,12 +17,17 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 
 from promproxy.config import schema
+from promproxy.config.load import load_web_file
+from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
 from promproxy.http.outbound import Outbound
+from promproxy.inbound import Inbound, prepare
 from promproxy.registry import Registry
 from promproxy.running import READY, STOPPING, Running
+from promproxy.web.passwords import THREADS
 from promproxy.web.site import PromproxySite
 from promproxy.wiring.generation import GenerationMaker
 from promproxy.wiring.inherited import inherited_endpoint
@@ -70,7 +76,7 @@ class Daemon(Service):
         # twistd has no handler, and without one this signal ends the process.
         self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
         for description, endpoint in self._endpoints:
-            listening = endpoint.listen(self._running.site)
+            listening = endpoint.listen(self._running.inbound.factory)
             failures: list[Failure] = []
             listening.addCallbacks(self._ports.append, failures.append)
             if failures:
@@ -85,7 +91,7 @@ class Daemon(Service):
         # which took 40 ms.
         gc.collect()
         gc.freeze()
-        self.registry.start()
+        self._running.start()
         for port in self._ports:
             log.info("listening on {address}", address=port.getHost())
         self._on_state(READY)
@@ -128,19 +134,33 @@ def make_daemon(
     load: Callable[[], schema.Config] = _no_file,
     on_state: Callable[[str], None] = lambda state: None,
     inherited: Iterable[int] = (),
+    web_file: Path | None = None,
 ) -> Daemon:
     """The service for a configuration; nothing is listened on or asked yet. Raises ConfigError.
 
     ``load`` reads the configuration anew. ``on_state`` is told READY, RELOADING and STOPPING.
     ``inherited`` are file descriptors of sockets to listen on instead of what is configured.
+    ``web_file`` is the web configuration file.
     """
 
     def in_thread(work: Callable[[], T]) -> Deferred[T]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
-    maker = GenerationMaker(reactor=reactor, in_thread=in_thread, outbound=Outbound())
+    inbound = prepare(config, WebFile() if web_file is None else load_web_file(web_file))
+    password_threads = ThreadPool(0, THREADS, "passwords")
+
+    def make_inbound(site: PromproxySite) -> Inbound:
+        return Inbound(reactor, site, password_threads, web_file, inbound)
+
+    maker = GenerationMaker(
+        reactor=reactor,
+        in_thread=in_thread,
+        outbound=Outbound(),
+        scheme="http" if inbound.web.tls is None else "https",
+    )
     generation = maker.make(config)
     endpoints = [inherited_endpoint(reactor, descriptor) for descriptor in inherited]
     if not endpoints:
         endpoints = list(zip(config.listen, generation.endpoints, strict=True))
-    return Daemon(reactor, Running(maker, generation, load, on_state), endpoints, on_state)
+    running = Running(maker, generation, load, on_state, make_inbound)
+    return Daemon(reactor, running, endpoints, on_state)

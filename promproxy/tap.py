@@ -21,13 +21,17 @@ class Options(usage.Options):
 
     optParameters = [  # noqa: RUF012 - twisted.python.usage reads it from the class
         ["config", "c", "/etc/promproxy/promproxy.yml", "The configuration file."],
+        ["web-config-file", None, None, "TLS and users, in a file of Prometheus's format."],
     ]
     config: Config
+    web_file: Path | None = None
 
     def postOptions(self) -> None:
         """Read the configuration now, while there is still someone to read what is wrong."""
         # A twistd in the background changes to another folder.
         self["config"] = str(Path(self["config"]).absolute())
+        if self["web-config-file"] is not None:
+            self.web_file = Path(self["web-config-file"]).absolute()
         try:
             self.config = self.load()
         except ConfigError as error:
@@ -48,6 +52,7 @@ def makeService(options: Options) -> Daemon:
             load=options.load,
             on_state=notifier_from_environment(os.environ, os.getpid(), reactor),
             inherited=inherited_descriptors(),
+            web_file=options.web_file,
         )
     except ConfigError as error:
         raise SystemExit(f"promproxy: {error}") from error

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from pathlib import Path
 
+import bcrypt
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy import __version__
 from promproxy.cli import main
+from promproxy.config.load import section_from_text
+from promproxy.config.web_file import WebFile
 
 
 class CommandTestCase(SynchronousTestCase):
@@ -54,6 +58,25 @@ class CheckTests(CommandTestCase):
             ("outbound: {x: {tls_config: {ca_file: /nowhere/ca.pem}}}", "/nowhere/ca.pem"),
         ):
             status, _, err = self.check(content)
+            self.assertEqual(status, 1)
+            self.assertIn(message, err)
+
+    def test_web_configuration_file(self) -> None:
+        """Is checked too, and that both fit together."""
+        web = Path(self.mktemp()).absolute()
+        for content, message in (
+            ("basic_auth_user: {}", f"{web}:1: basic_auth_user: unknown key"),
+            (
+                "tls_server_config: {cert_file: no.pem, key_file: no.pem}",
+                f"cannot read {web.parent}/no.pem: ",
+            ),
+            ("", "roles: nobody can have one: there are neither users nor"),
+        ):
+            web.write_text(content)
+            self.file = Path(self.mktemp()).absolute()
+            self.file.write_text("roles: [{users: [a], permissions: [scrape]}]")
+            arguments = ("check", str(self.file), "--web-config-file", str(web))
+            status, _, err = self.run_command(*arguments)
             self.assertEqual(status, 1)
             self.assertIn(message, err)
 
@@ -127,3 +150,40 @@ class SyncTests(CommandTestCase):
             )
             self.assertEqual(status, 1)
             self.assertIn(message, err)
+
+
+class HashPasswordTests(CommandTestCase):
+    """`promproxy hash-password`."""
+
+    def hash(self, typed: bytes, *arguments: str) -> tuple[int, str, str]:
+        self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
+        return self.run_command("hash-password", "--cost", "4", *arguments)
+
+    def test_hash(self) -> None:
+        """Of the first line, whatever its bytes mean; each time another one."""
+        for typed in (b"secret\n", b"secret", b"secret\r\nmore\n"):
+            status, out, err = self.hash(typed)
+            self.assertEqual((status, err), (0, ""))
+            assert bcrypt.checkpw(b"secret", out.strip().encode())
+        self.assertNotEqual(self.hash(b"secret\n")[1], out)
+        assert bcrypt.checkpw(b"\xfc", self.hash(b"\xfc\n")[1].strip().encode())
+
+    def test_web_configuration_file_takes_it(self) -> None:
+        """Without quotes."""
+        _, out, _ = self.hash(b"secret\n")
+        text = f"basic_auth_users:\n  alice: {out}"
+        web = section_from_text(WebFile, text, Path("/web.yml"), None)
+        self.assertEqual(web.basic_auth_users["alice"].reveal(), out.strip())
+
+    def test_what_bcrypt_does_not_take_as_it_is(self) -> None:
+        """Nothing, too much, a NUL."""
+        for typed in (b"\n", b"x" * 73, b"a\0b"):
+            status, out, err = self.hash(typed)
+            self.assertEqual((status, out), (1, ""))
+            self.assertIn("a password has from 1 to 72 bytes", err)
+
+    def test_costs(self) -> None:
+        """The more, the longer it takes."""
+        self.assertEqual(self.hash(b"secret\n", "--cost", "5")[1][:7], "$2b$05$")
+        for cost in ("3", "18", "x"):
+            self.assertEqual(self.hash(b"secret\n", "--cost", cost)[0], 2)

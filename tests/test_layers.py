@@ -21,10 +21,11 @@ ROWS = (
     *PURE,
     "http",
     "sources",
-    "refresh_loop registry scrape_metrics metrics limits state_files file_writer output_files",
+    "file_watch refresh_loop registry scrape_metrics metrics limits state_files file_writer "
+    "output_files",
     "web",
     "wiring",
-    "service running simulation sync",
+    "service running inbound simulation sync",
     "commands sd_notify journal",
     "tap cli",
 )

@@ -15,12 +15,16 @@ def add(commands: Any) -> None:
     """Add its parser."""
     parser = commands.add_parser("check", help="check a configuration file without starting")
     parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--web-config-file", type=Path, metavar="FILE", help="check this one for TLS and users too"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: Namespace, reactor: Any) -> int:
     """The exit status. Raises ConfigError, which says what is wrong."""
     config = load_config(options.file, os.environ)
-    make_daemon(config, reactor)  # finds what only building shows: certificates, endpoints
+    # Finds what only building shows: certificates, endpoints.
+    make_daemon(config, reactor, web_file=options.web_config_file)
     print(f"{options.file}: ok, {len(config.sources)} sources")
     return 0

@@ -73,7 +73,11 @@ class Discovery:
         default="",
         doc="the host:port at which Prometheus reaches us; empty: the Host of each request",
     )
-    scheme: str = setting(one_of("http", "https"), default="http", doc="how Prometheus reaches us")
+    scheme: str = setting(
+        one_of("http", "https"),
+        default="",
+        doc="how Prometheus reaches us; by default https if the web configuration file has TLS",
+    )
     own_metrics: bool | tuple[str, ...] = setting(
         own_metrics,
         default=True,

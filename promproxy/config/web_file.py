@@ -88,14 +88,10 @@ class TlsServer:
             raise ValueError("max_version: is older than min_version")
         if self.verifies and self.client_ca_file is None:
             raise ValueError(f"client_auth_type: {self.client_auth_type} needs a client_ca_file")
-        if self.client_ca_file is not None and not self.verifies:
-            raise ValueError(
-                f"client_ca_file: needs a client_auth_type of {' or '.join(VERIFYING)}"
-            )
-        if self.client_allowed_sans and self.client_auth_type == "NoClientCert":
-            raise ValueError(
-                "client_allowed_sans: needs a client_auth_type other than NoClientCert"
-            )
+        if self.client_auth_type == "NoClientCert":
+            for key in ("client_ca_file", "client_allowed_sans"):
+                if getattr(self, key):
+                    raise ValueError(f"{key}: needs a client_auth_type that asks for certificates")
 
     @property
     def verifies(self) -> bool:

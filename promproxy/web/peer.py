@@ -8,6 +8,8 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IAddress
 
+from promproxy.web.tls import verified_sans
+
 
 @frozen
 class Peer:
@@ -23,7 +25,7 @@ class Peer:
 
 def peer_of(transport: Any) -> Peer:
     """The other end of a connection that is made; for TLS, after the handshake."""
-    return Peer(is_local(transport.getPeer()))
+    return Peer(is_local(transport.getPeer()), verified_sans(transport))
 
 
 def is_local(address: IAddress | None) -> bool:

@@ -27,7 +27,7 @@ class PromproxySite(Site):
 
     ``gate`` decides whom a page is for; by default it is for everyone, but for administration.
     ``takes_body`` says of which paths the request may have a body, which then waits until the
-    resource asks for it.
+    resource asks for it. ``header_lines`` are header fields of every answer.
     """
 
     noisy = False
@@ -51,6 +51,7 @@ class PromproxySite(Site):
         self._read_fields = lru_cache(REMEMBERED_FIELDS)(read_fields)
         self._second = -1
         self._standing_fields = b""
+        self.header_lines = b""
 
     def read_head(self, head: bytes) -> RequestHead:
         """A request head without its blank line. Raises RequestRefused."""
@@ -62,12 +63,16 @@ class PromproxySite(Site):
         return super().buildProtocol(addr) if self.connections.make_room() else None
 
     def standing_fields(self) -> bytes:
-        """The header fields of every answer: Server and Date. They hold for a second."""
+        """The header fields of every answer: Server, Date and those configured.
+
+        They hold for a second.
+        """
         second = int(self.reactor.seconds())
         if second != self._second:
             self._second = second
             date = datetimeToString(second)
-            self._standing_fields = b"Server: %b\r\nDate: %b\r\n" % (version, date)
+            lines = b"Server: %b\r\nDate: %b\r\n%b"
+            self._standing_fields = lines % (version, date, self.header_lines)
         return self._standing_fields
 
     def getResourceFor(self, request: Any) -> IResource:

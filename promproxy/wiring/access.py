@@ -1,15 +1,42 @@
-"""Who may do what, from what the configuration says of it."""
+"""Who may do what, from what both configuration files say of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from promproxy.access import Access
 from promproxy.config import schema
+from promproxy.config.web_file import WebFile
+from promproxy.errors import ConfigError
 
 
-def make_access(config: schema.Config) -> Access:
-    """What decides over callers."""
+def make_access(config: schema.Config, web: WebFile) -> Access:
+    """What decides over callers. Raises ConfigError where nobody can have a role."""
+    if config.roles and not (web.basic_auth_users or verifies_certificates(web)):
+        raise ConfigError(
+            "roles: nobody can have one: there are neither users nor client certificates that are "
+            "verified; name a web configuration file that has some (--web-config-file)"
+        )
     return Access(
         roles=tuple(role.built() for role in config.roles),
         open_pages=frozenset(config.open_pages),
         open_admin=config.open_admin,
+        has_users=bool(web.basic_auth_users),
+        needs_certificate=web.needs_certificate,
     )
+
+
+def remarks(config: schema.Config, web: WebFile) -> Iterator[str]:
+    """What is not wrong, but hardly meant."""
+    for key in web.ignored:
+        yield f"the web configuration file's {key} has no meaning here and is ignored"
+    if not verifies_certificates(web) and any(role.client_sans for role in config.roles):
+        yield "roles: client_sans without a client_auth_type that verifies certificates"
+    named = {user for role in config.roles for user in role.users}
+    for user in sorted(named - web.basic_auth_users.keys()):
+        yield f"roles: there is no user '{user}' in the web configuration file"
+
+
+def verifies_certificates(web: WebFile) -> bool:
+    """Whether certificates that callers show are verified."""
+    return web.tls_server_config is not None and web.tls_server_config.verifies

@@ -7,7 +7,6 @@ configuration that cannot be used changes nothing, and all of it may happen in a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +18,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from promproxy.config import schema
 from promproxy.config.http_client import HttpClient, TlsConfig
 from promproxy.discovery import EntryStyle
+from promproxy.file_watch import contents_of
 from promproxy.http.agent import OutboundAgent
 from promproxy.http.outbound import Outbound, Profile
 from promproxy.output_files import OutputSettings
@@ -80,15 +80,22 @@ class Generation:
 
 @frozen(kw_only=True)
 class GenerationMaker:
-    """Makes generations. ``outbound`` is what sources that ask targets themselves ask by."""
+    """Makes generations. ``outbound`` is what sources that ask targets themselves ask by.
+
+    ``scheme`` is how we are reached where ``discovery.scheme`` does not say.
+    """
 
     reactor: Any
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
     outbound: Outbound
+    scheme: str = "http"
 
     def make(self, config: schema.Config, before: Generation | None = None) -> Generation:
         """What has not changed since ``before`` is taken over. Raises ConfigError."""
-        style = EntryStyle(scheme=config.discovery.scheme, path_prefix=config.discovery.path_prefix)
+        discovery = config.discovery
+        style = EntryStyle(
+            scheme=discovery.scheme or self.scheme, path_prefix=discovery.path_prefix
+        )
         is_same_style = before is not None and before.style == style
         profiles = {"": HttpClient(), **config.outbound}
         return Generation(
@@ -145,13 +152,7 @@ def files_of(settings: object) -> dict[Path, bytes]:
 
     One that cannot be read is left to whoever needs it.
     """
-    found = {}
-    for path in _paths(settings):
-        try:
-            found[path] = sha256(path.read_bytes()).digest()
-        except OSError:
-            found[path] = b""
-    return found
+    return contents_of(_paths(settings))
 
 
 def _paths(settings: object) -> Iterator[Path]:

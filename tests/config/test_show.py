@@ -92,10 +92,10 @@ class ShowTests(SynchronousTestCase):
         document = yaml.safe_load(shown("{}"))
         self.assertEqual(document["listen"], ["tcp:8080"])
         self.assertEqual(document["scrape"]["max_timeout"], "1m")
-        self.assertEqual(document["discovery"], {"scheme": "http", "own_metrics": True})
+        self.assertEqual(document["discovery"], {"own_metrics": True})
         self.assertNotIn("open_admin", document)
         self.assertNotIn("sources", document)
         self.assertEqual(
             yaml.safe_load(yaml_of(Config(discovery=Discovery(own_metrics=False))))["discovery"],
-            {"scheme": "http", "own_metrics": False},
+            {"own_metrics": False},
         )

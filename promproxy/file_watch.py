@@ -1,0 +1,66 @@
+"""Files that are looked at again and again, since they may be renewed at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+LOOK_SECONDS = 5.0
+
+log = Logger()
+
+
+def contents_of(files: Iterable[Path]) -> dict[Path, bytes]:
+    """What files hold, as hashes; nothing for one that cannot be read."""
+    found = {}
+    for file in files:
+        try:
+            found[file] = sha256(file.read_bytes()).digest()
+        except OSError:
+            found[file] = b""
+    return found
+
+
+@define(eq=False)
+class FileWatch:
+    """Calls ``on_change`` when files hold something else than the last time, and at first.
+
+    ``in_thread`` is given what reads them. ``files`` says each time which they are.
+    """
+
+    _clock: Any
+    _in_thread: Callable[[Callable[[], Mapping[Path, bytes]]], Deferred[Mapping[Path, bytes]]]
+    _files: Callable[[], Iterable[Path]]
+    _on_change: Callable[[], Deferred[None]]
+    _seen: Mapping[Path, bytes] = field(factory=dict, init=False)
+    _loop: LoopingCall = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._look()))
+        self._loop.clock = self._clock
+
+    def start(self) -> None:
+        """Begin to look, a while from now."""
+        self._loop.start(LOOK_SECONDS, now=False)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._loop.running:
+            self._loop.stop()
+
+    async def _look(self) -> None:
+        files = tuple(self._files())
+        try:
+            found = await self._in_thread(lambda: contents_of(files))
+            if found != self._seen:
+                self._seen = found
+                await self._on_change()
+        except Exception:  # else the loop would end
+            log.failure("cannot look at {files}", files=files)

@@ -1,0 +1,140 @@
+"""How callers reach us, which may change at any time: TLS, users and roles as they are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from promproxy.access import Access
+from promproxy.config import schema
+from promproxy.config.load import load_web_file
+from promproxy.config.web_file import WebFile
+from promproxy.errors import ConfigError
+from promproxy.web.passwords import CheckQueue, Passwords
+from promproxy.web.site import PromproxySite
+from promproxy.web.tls import ServerConnections, TlsFactory
+from promproxy.wiring.access import make_access, remarks
+from promproxy.wiring.web import Web, header_lines, make_web
+
+log = Logger()
+
+
+@frozen(eq=False)
+class InboundSettings:
+    """What both configuration files say of callers, checked and built; see `prepare`."""
+
+    web: Web
+    access: Access
+    remarks: frozenset[str]
+
+
+def prepare(config: schema.Config, settings: WebFile, before: Web | None = None) -> InboundSettings:
+    """Build all that may fail, in a thread. Raises ConfigError."""
+    for description in config.listen:
+        if settings.tls_server_config is not None and description.startswith("ssl:"):
+            raise ConfigError(f"listen: {description} would be TLS in TLS; write tcp: here")
+    web = make_web(settings, before)
+    access = make_access(config, settings)
+    return InboundSettings(web, access, frozenset(remarks(config, settings)))
+
+
+@define(eq=False)
+class Inbound:
+    """Has a site reached as the settings say.
+
+    ``file`` is the web configuration file, None without one. ``password_threads`` are for checks
+    of passwords alone: a flood of those must not keep anything else waiting.
+    """
+
+    _reactor: Any
+    _site: PromproxySite
+    _password_threads: ThreadPool
+    _file: Path | None
+    _settings: InboundSettings
+    files: tuple[Path, ...] = field(default=(), init=False)
+    _checks: CheckQueue = field(init=False)
+    _connections: ServerConnections | None = field(default=None, init=False)
+    _passwords: Passwords | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings = self._settings
+        self._checks = CheckQueue(
+            lambda check: deferToThreadPool(self._reactor, self._password_threads, check)
+        )
+        self._note_files(settings.web.settings)
+        if settings.web.tls is not None:
+            self._connections = ServerConnections(settings.web.tls)
+        self._use_users(settings.web)
+        self._apply(settings)
+
+    def start(self) -> None:
+        """Be ready for passwords, and say what is worth a warning."""
+        self._password_threads.start()
+        self._warn(self._settings.remarks)
+        self._warn_if_open()
+
+    def stop(self) -> None:
+        """Check no more passwords."""
+        self._checks.stop()
+        self._password_threads.stop()
+
+    @property
+    def factory(self) -> IProtocolFactory:
+        """What to listen with."""
+        if self._connections is None:
+            return self._site
+        return TlsFactory(self._connections, self._site)
+
+    def read(self, config: schema.Config) -> InboundSettings:
+        """Read the file anew, in a thread; nothing is changed by it. Raises ConfigError."""
+        settings = WebFile() if self._file is None else load_web_file(self._file)
+        self._note_files(settings)
+        return prepare(config, settings, self._settings.web)
+
+    def use(self, settings: InboundSettings) -> None:
+        """Go on with these: TLS for new connections, all else from the next request on."""
+        before, self._settings = self._settings, settings
+        if settings.web is not before.web:
+            log.info("the web configuration file, or a file that it names, was read anew")
+            if self._connections is not None and settings.web.tls is not None:
+                self._connections.newest = settings.web.tls
+            if settings.web.settings.basic_auth_users != before.web.settings.basic_auth_users:
+                self._use_users(settings.web)
+        self._apply(settings)
+        if settings.access.is_open and not before.access.is_open:
+            self._warn_if_open()
+        self._warn(settings.remarks - before.remarks)
+
+    def _warn(self, remarks: Iterable[str]) -> None:
+        for remark in sorted(remarks):
+            log.warn("{remark}", remark=remark)
+
+    def _warn_if_open(self) -> None:
+        """Say so where nobody has to say who they are."""
+        access = self._settings.access
+        if access.is_open:
+            log.warn(
+                "there are no users: whoever reaches promproxy can read and scrape all targets, "
+                "and {whom} can reload it (see docs/web-config.md)",
+                whom="anybody" if access.open_admin else "callers on this host",
+            )
+
+    def _note_files(self, settings: WebFile) -> None:
+        """What to watch, also where the settings cannot be used: a file may be put right."""
+        if self._file is not None:
+            self.files = (self._file, *settings.files)
+
+    def _use_users(self, web: Web) -> None:
+        users = web.settings.basic_auth_users
+        self._passwords = Passwords(users, self._checks) if users else None
+
+    def _apply(self, settings: InboundSettings) -> None:
+        self._site.gate.use(settings.access, self._passwords)
+        self._site.header_lines = header_lines(settings.web.settings.http_server_config)

@@ -1,0 +1,80 @@
+"""TLS toward callers: what new connections are made with, and what certificates they have shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, frozen
+from cryptography import x509
+from OpenSSL import SSL
+from twisted.internet.interfaces import (
+    IAddress,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+)
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+
+@frozen(eq=False)
+class ServerTls:
+    """What connections are made with. Where ``verifies``, certificates shown were verified."""
+
+    context: SSL.Context
+    verifies: bool
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+@define(eq=False)
+class ServerConnections:
+    """Makes the TLS side of new connections, with whatever is the newest; the others stay."""
+
+    newest: ServerTls
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """See the interface."""
+        connection = SSL.Connection(self.newest.context, None)
+        connection.set_app_data(self.newest)  # which its certificate is later judged by
+        return connection
+
+
+class TlsFactory(TLSMemoryBIOFactory):
+    """TLS before another factory, which may refuse connections."""
+
+    # The one of newer Twisteds collects what is written; ours are written in one piece already.
+    protocol = TLSMemoryBIOProtocol
+
+    def __init__(self, connections: ServerConnections, factory: IProtocolFactory) -> None:
+        super().__init__(connections, isClient=False, wrappedFactory=factory)
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """None where the other factory has none; Twisted's would wrap it."""
+        protocol = self.wrappedFactory.buildProtocol(addr)
+        return None if protocol is None else self.protocol(self, protocol)
+
+
+def verified_sans(transport: object) -> frozenset[str] | None:
+    """The names in the certificate that a caller has shown, None without one that was verified."""
+    if not isinstance(transport, TLSMemoryBIOProtocol):
+        return None
+    connection: SSL.Connection | None = transport.getHandle()
+    tls = None if connection is None else connection.get_app_data()
+    if connection is None or not isinstance(tls, ServerTls) or not tls.verifies:
+        return None
+    certificate = connection.get_peer_certificate()
+    return None if certificate is None else sans_of(certificate.to_cryptography())
+
+
+def sans_of(certificate: x509.Certificate) -> frozenset[str]:
+    """All its subject alternative names: DNS names, addresses of both kinds, URIs.
+
+    One that cannot be read has none.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return frozenset()
+    texts: list[str] = []
+    for kind in (x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier):
+        texts += names.get_values_for_type(kind)
+    return frozenset((*texts, *map(str, names.get_values_for_type(x509.IPAddress))))

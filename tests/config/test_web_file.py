@@ -1,0 +1,100 @@
+"""Tests of promproxy.config.web_file: one small file per mistake in ``bad_web/``."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.config.load import load_web_file, section_from_text
+from promproxy.config.web_file import HttpServer, TlsServer, WebFile
+from promproxy.errors import ConfigError
+from promproxy.secret import Secret
+
+HERE = Path(__file__).absolute().parent
+BAD = HERE / "bad_web"
+GOOD = HERE / "good_web.yml"
+HASH = "$2y$04$5rdACMvvyGetEHjb6lq/Ve5nrL2AoTYAph6/DHO7T7uzeOmGgIGbS"
+
+
+class BadFilesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        lines = (BAD / "messages.txt").read_text(encoding="utf-8").splitlines()
+        self.messages = [line for line in lines if not line.startswith("#")]
+
+    def test_each_has_its_message(self) -> None:
+        """One message: the file, the line, the keys that lead there, what was expected."""
+        for expected in self.messages:
+            file = BAD / expected.partition(":")[0]
+            message = str(self.assertRaises(ConfigError, load_web_file, file))
+            self.assertEqual(message.removeprefix(f"{BAD}/"), expected)
+            assert "hunter2" not in message, message
+
+    def test_the_list_is_complete(self) -> None:
+        """No file is forgotten."""
+        listed = [message.partition(":")[0] for message in self.messages]
+        self.assertEqual(sorted(listed), sorted(file.name for file in BAD.glob("*.yml")))
+
+    def test_no_file(self) -> None:
+        """The message names it."""
+        error = self.assertRaises(ConfigError, load_web_file, BAD / "none.yml")
+        self.assertEqual(str(error), f"cannot read {BAD}/none.yml: No such file or directory")
+
+
+class GoodFileTests(SynchronousTestCase):
+    def test_everything(self) -> None:
+        """All that can be said, as it is understood; no $ is a variable."""
+        tls = TlsServer(
+            cert_file=HERE / "server.pem",
+            key_file=Path("/etc/ssl/server.key"),
+            client_auth_type="RequireAndVerifyClientCert",
+            client_ca_file=HERE / "ca.pem",
+            client_allowed_sans=("prometheus.example.org", "10.0.0.1"),
+            max_version="TLS12",
+            cipher_suites=True,
+            prefer_server_cipher_suites=True,
+            curve_preferences=True,
+        )
+        headers = {
+            "Strict-Transport-Security": "max-age=31536000",
+            "X-Frame-Options": "Deny",
+            "Content-Security-Policy": "default-src $self",
+        }
+        users = {"alice": Secret(HASH), "bob": Secret(HASH.replace("2y", "2b", 1))}
+        expected = WebFile(
+            tls_server_config=tls,
+            http_server_config=HttpServer(http2=True, headers=headers),
+            basic_auth_users=users,
+        )
+        found = load_web_file(GOOD)
+        self.assertEqual(found, expected)
+        self.assertEqual(
+            found.files, (HERE / "server.pem", Path("/etc/ssl/server.key"), HERE / "ca.pem")
+        )
+        assert found.needs_certificate
+
+    def test_keys_without_a_meaning(self) -> None:
+        """Those that stand there are named."""
+        tls = [f"tls_server_config.{key}" for key in ("cipher_suites", "curve_preferences")]
+        expected = {*tls, "tls_server_config.prefer_server_cipher_suites"}
+        self.assertEqual(set(load_web_file(GOOD).ignored), expected | {"http_server_config.http2"})
+        self.assertEqual(WebFile().ignored, ())
+
+    def test_hashes_do_not_show(self) -> None:
+        """Where a configuration is shown."""
+        self.assertNotIn(HASH[7:], repr(load_web_file(GOOD)))
+
+    def test_an_empty_file(self) -> None:
+        """Says nothing."""
+        for text in ("", "# nothing", "{}", "basic_auth_users: {}"):
+            self.assertEqual(section_from_text(WebFile, text, GOOD, None), WebFile(), text)
+
+    @given(st.text(alphabet="ab:-?[]{},&*!|>'\"%@#~$\\ \n\t0", max_size=20))
+    def test_any_text(self, text: str) -> None:
+        """Raises nothing but ConfigError."""
+        for before in ("", "basic_auth_users: ", "tls_server_config: ", "http_server_config: "):
+            with contextlib.suppress(ConfigError):
+                section_from_text(WebFile, before + text, GOOD, None)
