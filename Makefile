@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check bench docs coverage clean
+.PHONY: demo test check bench docs coverage deb clean
 
 demo: $(VENV)/installed
 	@$(BIN)/promproxy demo
@@ -27,6 +27,10 @@ DEBIAN = $(if $(wildcard /usr/bin/twistd3),--python /usr/bin/python3)
 BENCH ?= --json docs/performance.json --markdown docs/performance.md
 bench: $(VENV)/installed
 	@$(BIN)/python -m bench.scrapes --python $(BIN)/python $(DEBIAN) $(BENCH)
+
+# The Debian package, into dist/; tested by .ci/test-package.
+deb:
+	@./.ci/build-package
 
 $(VENV)/installed: pyproject.toml
 	@./.ci/make-venv $(PYTHON) $(VENV)
