@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, gatherResults
 
+from promproxy.errors import Unreachable
 from promproxy.http.agent import OutboundAgent
 from promproxy.http.oauth2 import Tokens
 from promproxy.http.origin import HttpProxy, Origin, Router
 from promproxy.http.request import render_headers, start_request
 from promproxy.http.response import Response
+from promproxy.http.tunnel import PROXY_REFUSED
 from promproxy.networks import Networks
 from promproxy.target import Target
 
@@ -160,7 +162,11 @@ class Outbound:
         head_only = method == b"HEAD"
         start = prepared.head if head_only else prepared.get
         request = b"%b%b\r\n" % (start, lines)
-        return prepared.agent.send(prepared.origin, request, head_only=head_only)
+        origin = prepared.origin
+        sending = prepared.agent.send(origin, request, head_only=head_only)
+        if origin.proxy is not None and not origin.tunnel:
+            sending.addCallback(_unless_proxy_refused)
+        return sending
 
     def _send_with_token(
         self, prepared: Prepared, tokens: Tokens, method: bytes, lines: bytes
@@ -190,6 +196,14 @@ class Outbound:
             if profile.tokens is not None:
                 profile.tokens.stop()
         return gatherResults([profile.close() for profile in self._profiles.values()])
+
+
+def _unless_proxy_refused(response: Response) -> Response:
+    """Of a plain request only the status tells that the proxy, and not the target, answered."""
+    if response.code == 407:
+        response.stopProducing()
+        raise Unreachable(PROXY_REFUSED)
+    return response
 
 
 def _origin(

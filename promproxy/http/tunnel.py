@@ -16,6 +16,9 @@ from promproxy.http.framing import ResponseReader
 from promproxy.http.origin import Origin
 from promproxy.http.request import render_headers
 
+#: What a 407 means.
+PROXY_REFUSED = "HTTP proxy asks for other credentials"
+
 
 def connect_request(origin: Origin) -> bytes:
     """The CONNECT for this origin, which has a proxy."""
@@ -83,14 +86,16 @@ class _Tunnel(Protocol):
             return
         self._reader.feed(data)
         head = self._reader.head
-        if self._reader.error is not None or self._reader.surplus:
+        if self._reader.error is not None:
             self._refused("HTTP proxy sent no usable answer")
         elif head is None or self._opened is None:
             return
         elif head.code == 407:
-            self._refused("HTTP proxy asks for other credentials")
+            self._refused(PROXY_REFUSED)
         elif head.code // 100 != 2:
             self._refused("HTTP proxy refused the connection")
+        elif self._reader.surplus:  # nobody beyond the tunnel was asked yet
+            self._refused("HTTP proxy sent no usable answer")
         else:
             opened, self._opened = self._opened, None
             opened.callback(None)

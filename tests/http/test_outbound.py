@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.errors import NoToken
+from promproxy.errors import NoToken, Unreachable
 from promproxy.http.oauth2 import Token, Tokens
 from promproxy.http.origin import HttpProxy, Origin
 from promproxy.http.outbound import Guard, Outbound, Profile, router_from
@@ -129,6 +129,20 @@ class OutboundTests(SynchronousTestCase):
         self.assertIn("Proxy-Authorization: Basic cHJveHk=", lines)
         self.assertIsNone(self.sent(router="http://10.0.0.5")[0].proxy)
         self.assertEqual(self.sent(router="http://10.0.0.6")[0].proxy, proxy)
+
+    def test_proxy_that_wants_other_credentials(self) -> None:
+        """Not the target's answer; without a proxy 407 is one like any other."""
+        target = make_target()
+        self.plain.statuses = [407, 407]
+        answer = self.outbound.send(self.outbound.prepare(target), b"GET", LINES)
+        self.assertEqual(self.successResultOf(answer).code, 407)
+        profile: Any = Profile
+        proxy = HttpProxy(host="proxy.example", port=3128)
+        self.outbound = Outbound({"": profile(agent=self.plain, proxy=proxy)})
+        sending = self.outbound.send(self.outbound.prepare(target), b"GET", LINES)
+        failure = self.failureResultOf(sending, Unreachable)
+        self.assertEqual(failure.value.reason, "HTTP proxy asks for other credentials")
+        self.assertTrue(self.plain.connections[-1].aborted)
 
     def test_guard(self) -> None:
         """Concerns hosts that sources name, not those of our own configuration."""

@@ -482,8 +482,9 @@ class TunnelTests(OutboundCase):
     async def test_refusals(self) -> None:
         """Whatever a proxy says but 2xx makes the upstream unreachable."""
         for data, reason in (
-            (b"HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nnope", "no usable answer"),
+            (b"HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nnope", "refused the connection"),
             (b"HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\n", "refused the connection"),
+            (b"HTTP/1.1 407 Auth\r\nContent-Length: 2\r\n\r\nno", "asks for other credentials"),
             (b"HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n", "asks for other credentials"),
             (b"SSH-2.0\r\n", "no usable answer"),
             (b"HTTP/1.1 200 OK\r\n\r\nsurplus", "no usable answer"),
