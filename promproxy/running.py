@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import resource
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
@@ -14,6 +15,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 from promproxy.config import schema
+from promproxy.config.files import files_in
 from promproxy.config.show import yaml_of
 from promproxy.errors import ConfigError
 from promproxy.file_watch import FileWatch
@@ -66,7 +68,7 @@ class Running:
     site: PromproxySite = field(init=False)
     _scrapes: ScrapeResource = field(init=False)
     _listen: Sequence[str] = field(init=False)
-    _watch: FileWatch = field(init=False)
+    _watches: Sequence[FileWatch] = field(init=False)
     _prefixes: set[str] = field(factory=set, init=False)
     _reloads: DeferredLock = field(factory=DeferredLock, init=False)
     _is_stopping: bool = field(default=False, init=False)
@@ -92,8 +94,10 @@ class Running:
         )
         self.site = PromproxySite(self._root(), reactor, max_connections=max_connections(config))
         self.inbound = self._make_inbound(self.site)
-        self._watch = FileWatch(
-            reactor, self._maker.in_thread, lambda: self.inbound.files, self._web_files_changed
+        in_thread = self._maker.in_thread
+        self._watches = (
+            FileWatch(reactor, in_thread, lambda: self.inbound.files, self._web_files_changed),
+            FileWatch(reactor, in_thread, self._outbound_files, self._outbound_files_changed),
         )
         self._supply()
         self.metrics.watch(lambda: self.registry.snapshot, lambda: self.registry.states)
@@ -105,8 +109,9 @@ class Running:
     def start(self) -> None:
         """Begin to refresh, and to look at files."""
         self.inbound.start()
-        if self.inbound.files:
-            self._watch.start()
+        for watch in self._watches:
+            watch.start()
+        self._warn(self.generation.warnings)
         self.registry.start()
 
     def reload(self) -> Deferred[list[str]]:
@@ -127,7 +132,9 @@ class Running:
             if self._is_stopping:
                 raise ConfigError("promproxy is stopping")
             self._use_inbound(inbound)
+            before = self.generation
             await self._use(generation)
+            log.info("reloaded: {changes}", changes=generation.changes(before))
         except ConfigError as error:
             log.error("cannot reload, all stays as it was: {error}", error=str(error))
             self.metrics.reloaded(False)
@@ -163,13 +170,37 @@ class Running:
         self.inbound.use(settings)
         self.metrics.web_file_read(True, self._maker.reactor.seconds())
 
+    def _outbound_files(self) -> Iterable[Path]:
+        return files_in(self.generation.config)
+
+    def _outbound_files_changed(self) -> Deferred[None]:
+        return self._reloads.run(lambda: Deferred.fromCoroutine(self._take_up_files()))
+
+    async def _take_up_files(self) -> None:
+        """Secrets, certificates and keys on our side of targets and APIs may have been renewed."""
+        before = self.generation
+        try:
+            generation = await self._maker.in_thread(
+                lambda: self._maker.make(before.config, before)
+            )
+        except ConfigError as error:
+            log.error("credentials and certificates stay as they were: {error}", error=str(error))
+            return
+        renewed = generation.renewed(before)
+        if renewed and not self._is_stopping:
+            await self._use(generation)
+            log.info("took up files that have changed: {renewed}", renewed=", ".join(renewed))
+
     def _warnings(self) -> list[str]:
         warnings = []
         if self.generation.config.listen != self._listen:
             warnings.append("listen has changed: that takes a restart")
+        self._warn(warnings)
+        return warnings
+
+    def _warn(self, warnings: Iterable[str]) -> None:
         for text in warnings:
             log.warn("{text}", text=text)
-        return warnings
 
     async def _use(self, generation: Generation) -> None:
         """Go on with another configuration, at once; what takes time is done when this returns.
@@ -185,7 +216,7 @@ class Running:
         self.site.resource = self._root()
         for agent in before.agents - generation.agents:
             agent.close()
-        log.info("reloaded: {changes}", changes=generation.changes(before))
+        self._warn(text for text in generation.warnings if text not in before.warnings)
         await self.registry.render_again()
         self._update_files()
 
@@ -240,7 +271,8 @@ class Running:
     async def stop(self) -> None:
         """Answer what is under way for a few seconds, then let go of everything."""
         self._is_stopping = True
-        self._watch.stop()
+        for watch in self._watches:
+            watch.stop()
         await self.registry.stop()
         await self._last_heads()
         idle = self._scrapes.when_idle()

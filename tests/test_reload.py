@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 
+from promproxy.file_watch import LOOK_SECONDS
 from promproxy.service import Daemon
 from promproxy.sources.files import FilesSource
 from tests.fakes import Answer, Caller, settle
@@ -308,6 +309,84 @@ class CredentialsTests(ReloadTestCase):
         self.assert_reloads(SOURCES.replace("targets.json", "no.json"))
         self.assertEqual(self.sent(), "old")
         self.assertEqual(self.sent(), "old")
+
+
+class RenewedFileTests(ReloadTestCase):
+    """Files with credentials are taken up when they change, without a reload."""
+
+    text_before = (
+        "outbound: {acme: {basic_auth: {username: a, password_file: password}}}\n"
+        "sources: [{name: vms, outbound: acme, files: {paths: ['targets.json']}}]"
+    )
+
+    def make_folder(self) -> None:
+        super().make_folder()
+        self.write("old")
+
+    def write(self, password: str) -> None:
+        (self.folder / "password").write_text(password)
+        (self.folder / "password").chmod(0o600)
+
+    def shown(self) -> str:
+        """The password that a scrape shows."""
+        self.begin_scrape()
+        _, wire = self.upstream()
+        header = wire.value().decode().partition("Authorization: Basic ")[2]
+        return base64.b64decode(header.partition("\r\n")[0]).decode().partition(":")[2]
+
+    def pass_time(self, seconds: float = LOOK_SECONDS) -> None:
+        self.reactor.advance(seconds)
+        settle(self.reactor)
+
+    def test_new_password(self) -> None:
+        """Within seconds, and with a line in the log."""
+        self.assertEqual(self.shown(), "old")
+        self.write("new")
+        with capturedLogs() as events:
+            self.pass_time()
+            self.pass_time()
+        self.assertEqual(self.shown(), "new")
+        told = [event["renewed"] for event in events if "renewed" in event]
+        self.assertEqual(told, ["profile 'acme'"])
+
+    def test_unchanged(self) -> None:
+        """The profile and its connections are the same."""
+        self.assertEqual(self.shown(), "old")
+        before = self.daemon._running.generation
+        self.pass_time(10 * LOOK_SECONDS)
+        self.assertIs(self.daemon._running.generation, before)
+
+    def test_broken(self) -> None:
+        """The old one stays, and the error is told once."""
+        self.write("")
+        with capturedLogs() as events:
+            self.pass_time()
+            self.pass_time()
+        errors = [event["error"] for event in events if event["log_level"] is LogLevel.error]
+        self.assertEqual(errors, [f"{self.folder.absolute() / 'password'} is empty"])
+        self.assertEqual(self.shown(), "old")
+        self.write("new")
+        self.pass_time()
+        self.assertEqual(self.shown(), "new")
+
+    def test_a_file_that_everyone_may_read(self) -> None:
+        """Is worth a warning, at the start and when it comes with a reload."""
+        (self.folder / "password").chmod(0o644)
+        (self.folder / "other").write_text("x")
+        (self.folder / "other").chmod(0o644)
+        with capturedLogs() as events:
+            self.reload(self.text_before)
+            self.reload(self.text_before.replace("password_file: password", "password_file: other"))
+            self.reload(self.text_before.replace("password_file: password", "password_file: other"))
+        told = [event["text"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(len(told), 2, told)
+        for name, text in zip(("password", "other"), told, strict=True):
+            assert text.startswith(f"{self.folder.absolute() / name} holds a secret"), text
+
+    def test_nothing_is_looked_at_after_the_stop(self) -> None:
+        """No timer stays."""
+        self.successResultOf(self.daemon.stopService())
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
 
 class OtherSettingsTests(ReloadTestCase):

@@ -43,6 +43,20 @@ class SecretTests(SynchronousTestCase):
         error = self.assertRaises(ConfigError, Secret(path=path).reveal)
         self.assertEqual(str(error), f"cannot read {path}: not UTF-8")
 
+    def test_an_empty_file(self) -> None:
+        """It is no secret, but a file that is being written, or a mistake."""
+        path = self.write(b" \n")
+        error = self.assertRaises(ConfigError, Secret(path=path).reveal)
+        self.assertEqual(str(error), f"{path} is empty")
+
+    def test_where_it_stands(self) -> None:
+        """Its own file, or the one that it was written in; that makes it no other secret."""
+        path = Path("/x")
+        self.assertEqual(Secret(path=path).stands_in, path)
+        self.assertEqual(Secret("a", written_in=path).stands_in, path)
+        self.assertIsNone(Secret("a").stands_in)
+        self.assertEqual(Secret("a", written_in=path), Secret("a"))
+
     def test_it_never_shows(self) -> None:
         """Not in any way of turning it into text."""
         secret = Secret("hunter2")

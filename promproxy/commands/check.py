@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from promproxy.config.files import open_secrets
 from promproxy.config.load import load_config
 from promproxy.service import make_daemon
 
@@ -26,5 +28,7 @@ def run(options: Namespace, reactor: Any) -> int:
     config = load_config(options.file, os.environ)
     # Finds what only building shows: certificates, endpoints.
     make_daemon(config, reactor, web_file=options.web_config_file)
+    for warning in open_secrets(config):
+        print(f"{options.file}: warning: {warning}", file=sys.stderr)
     print(f"{options.file}: ok, {len(config.sources)} sources")
     return 0

@@ -52,6 +52,11 @@ def problem_with_url(value: str) -> str | None:
     return None
 
 
+def parameter(place: Place) -> Secret:
+    """A string that is not shown, since it may be a secret."""
+    return Secret(text(place))
+
+
 def no_proxy(place: Place) -> NoProxy:
     """Hosts with commas in between: ``10.0.0.0/8,.example.org,host:8080``; ``*`` for all."""
     try:
@@ -133,7 +138,7 @@ class OAuth2(Connection):
     token_url: str = setting(url, doc="where tokens are asked for")
     scopes: tuple[str, ...] = setting(list_of(text), default=(), doc="the scopes to ask for")
     endpoint_params: Mapping[str, Secret] = setting(
-        mapping_of(secret), default={}, doc="more parameters of the request for a token"
+        mapping_of(parameter), default={}, doc="more parameters of the request for a token"
     )
 
     def __attrs_post_init__(self) -> None:

@@ -58,6 +58,10 @@ class Place:
         """Whether a string stands here rather than a number or a boolean."""
         return self.node.tag == _STRING
 
+    def has_variable(self) -> bool:
+        """Whether a part of what stands here comes from the environment."""
+        return any(match[1] is not None for match in _VARIABLE.finditer(self.node.value))
+
     def is_list(self) -> bool:
         """Whether a list stands here."""
         return isinstance(self.node, yaml.SequenceNode)

@@ -177,7 +177,7 @@ def path(place: Place) -> Path:
 
 def secret(place: Place) -> Secret:
     """A string that is never shown; ``NAME_file`` names a file that holds it, in its place."""
-    return Secret(text(place))
+    return Secret(text(place), written_in=None if place.has_variable() else place.file)
 
 
 def secret_file(place: Place) -> Secret:

@@ -6,23 +6,22 @@ configuration that cannot be used changes nothing, and all of it may happen in a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import attrs
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from promproxy.config import schema
-from promproxy.config.http_client import HttpClient, TlsConfig
+from promproxy.config.files import files_in, open_secrets
+from promproxy.config.http_client import HttpClient
 from promproxy.discovery import EntryStyle
 from promproxy.file_watch import contents_of
 from promproxy.http.agent import OutboundAgent
 from promproxy.http.outbound import Outbound, Profile
 from promproxy.output_files import OutputSettings
-from promproxy.secret import Secret
 from promproxy.sources import Source
 from promproxy.target import Target
 from promproxy.wiring.endpoints import make_endpoint
@@ -47,7 +46,10 @@ class Made(Generic[T]):
 
 @frozen(eq=False, kw_only=True)
 class Generation:
-    """What a configuration was made into. ``render`` makes a target's discovery entry."""
+    """What a configuration was made into. ``render`` makes a target's discovery entry.
+
+    ``warnings`` are for whoever wrote it, a line each.
+    """
 
     config: schema.Config
     endpoints: Sequence[IStreamServerEndpoint]
@@ -56,6 +58,7 @@ class Generation:
     render: Callable[[Target], bytes]
     profiles: Mapping[str, Made[Profile]]
     sources: Mapping[str, Made[Source]]
+    warnings: Sequence[str] = ()
 
     @property
     def agents(self) -> set[OutboundAgent]:
@@ -68,6 +71,15 @@ class Generation:
         kinds = {"new": here - there, "changed": self.changed(before), "removed": there - here}
         parts = [f"{kind} {', '.join(sorted(names))}" for kind, names in kinds.items() if names]
         return f"sources {'; '.join(parts)}" if parts else "no source has changed"
+
+    def renewed(self, before: Generation) -> list[str]:
+        """The profiles and sources, as an operator calls them, that are not those of before."""
+        profiles = [
+            f"profile '{name}'" if name else "the default profile"
+            for name, made in self.profiles.items()
+            if before.profiles.get(name) is not made
+        ]
+        return profiles + [f"source '{name}'" for name in self.changed(before)]
 
     def changed(self, before: Generation) -> list[str]:
         """The sources that were there before, but of other settings."""
@@ -114,6 +126,7 @@ class GenerationMaker:
                 )
                 for source in config.sources
             },
+            warnings=open_secrets(config),
         )
 
     def _profile(self, http: HttpClient, before: Made[Profile] | None) -> Made[Profile]:
@@ -152,20 +165,4 @@ def files_of(settings: object) -> dict[Path, bytes]:
 
     One that cannot be read is left to whoever needs it.
     """
-    return contents_of(_paths(settings))
-
-
-def _paths(settings: object) -> Iterator[Path]:
-    if isinstance(settings, Secret):
-        if settings.path is not None:
-            yield settings.path
-    elif isinstance(settings, TlsConfig):
-        files = (settings.ca_file, settings.cert_file, settings.key_file)
-        yield from (file for file in files if file is not None)
-    elif isinstance(settings, (tuple, Mapping)):
-        values = settings.values() if isinstance(settings, Mapping) else settings
-        for value in values:
-            yield from _paths(value)
-    elif attrs.has(cls := type(settings)):
-        for field in attrs.fields(cls):
-            yield from _paths(getattr(settings, field.name))
+    return contents_of(files_in(settings))

@@ -181,7 +181,7 @@ class SectionTests(SynchronousTestCase):
 
     def test_secret_twice(self) -> None:
         """Inline or in a file, whichever comes first."""
-        for text in ("name: red\nkey: a\nkey_file: b", "name: red\nkey_file: /dev/null\nkey: a"):
+        for text in ("name: red\nkey: a\nkey_file: b", f"name: red\nkey_file: {__file__}\nkey: a"):
             self.assertIn("give either 'key' or 'key_file'", self.failing(text))
 
     def test_what_the_class_refuses(self) -> None:

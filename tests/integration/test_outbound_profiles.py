@@ -116,6 +116,18 @@ class CertificateTests(ProfilesTestCase):
         self.assertEqual(answer.status, 502)
         self.assertIn(b"TLS certificate not accepted", answer.body)
 
+    def test_renewed_certificate(self) -> None:
+        """It is taken up within seconds, though nobody asked for a reload."""
+        server = nginx(self.folder, "location = /metrics { return 200 'up 1\\n'; }")
+        self.start(server)
+        self.own.write_bytes(Authority().issue("promproxy"))
+        self.start_with(
+            {"own": {"tls_config": self.tls}}, own=(server.address, {"__scheme__": "https"})
+        )
+        self.assertEqual(self.scrape("own", server).status, 400)
+        self.own.write_bytes(AUTHORITY.issue("promproxy"))
+        eventually(lambda: self.assert_up("own", server))
+
 
 class ProxyTests(ProfilesTestCase):
     def test_proxy_with_credentials(self) -> None:

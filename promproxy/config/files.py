@@ -1,0 +1,55 @@
+"""The files that settings name, or stand in: secrets, certificates and keys."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from promproxy.config.http_client import TlsConfig
+from promproxy.secret import Secret
+
+
+def files_in(settings: object) -> Iterator[Path]:
+    """Every such file that an instance of a schema class names, at whatever depth."""
+    for value in _values(settings):
+        if isinstance(value, TlsConfig):
+            files = (value.ca_file, value.cert_file, value.key_file)
+            yield from (file for file in files if file is not None)
+        elif value.path is not None:
+            yield value.path
+
+
+def open_secrets(settings: object) -> list[str]:
+    """A warning for each file in which a secret stands and which every user may read."""
+    files = {}
+    for value in _values(settings):
+        if isinstance(value, TlsConfig):
+            files[value.key_file] = "a key"
+        else:
+            files[value.stands_in] = "a secret"
+    return [
+        f"{file} holds {what} and every user of this host may read it: chmod o-r {file}"
+        for file, what in files.items()
+        if file is not None and _is_open(file)
+    ]
+
+
+def _is_open(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # for whoever needs it to tell
+        return False
+
+
+def _values(settings: object) -> Iterator[Secret | TlsConfig]:
+    if isinstance(settings, (Secret, TlsConfig)):
+        yield settings
+    elif isinstance(settings, (tuple, Mapping)):
+        for value in settings.values() if isinstance(settings, Mapping) else settings:
+            yield from _values(value)
+    elif attrs.has(cls := type(settings)):
+        for field in attrs.fields(cls):
+            yield from _values(getattr(settings, field.name))
