@@ -60,3 +60,19 @@ class LoopDetected(ScrapeError):
 
 class CutShort(PromproxyError):
     """The target's answer broke off after its head had been passed on."""
+
+
+class PollRefused(PromproxyError):
+    """A client that polls cannot be served."""
+
+
+class NameTaken(PollRefused):
+    """The name belongs to somebody else."""
+
+
+class TooManyClients(PollRefused):
+    """No more clients can be registered."""
+
+
+class NobodyWaits(PromproxyError):
+    """What a client pushes is no answer that anybody waits for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -13,6 +13,10 @@ TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 LOOP_HEADER = "Promproxy-Loop"
 
 _TIMEOUT_HEADER = TIMEOUT_HEADER.encode()
+_NOT_PASSED_ON = frozenset(
+    b"connection proxy-connection keep-alive te trailer transfer-encoding upgrade content-length "
+    b"proxy-authorization proxy-authenticate expect host id".split()
+) | {TIMEOUT_HEADER.lower().encode(), LOOP_HEADER.lower().encode()}
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _PASSED_BACK = frozenset((b"content-type", b"content-encoding", b"content-length"))
 
@@ -48,10 +52,10 @@ def _positive_number(header: bytes | None) -> float | None:
 class CallerHeaders:
     """Those headers of the caller's that matter; an absent one is None."""
 
-    accept: bytes | None
-    accept_encoding: bytes | None
-    user_agent: bytes | None
-    loop: bytes | None
+    accept: bytes | None = None
+    accept_encoding: bytes | None = None
+    user_agent: bytes | None = None
+    loop: bytes | None = None
 
 
 def headers_passed_on(caller: CallerHeaders, process_id: bytes) -> list[tuple[bytes, bytes]]:
@@ -75,6 +79,19 @@ def headers_passed_on(caller: CallerHeaders, process_id: bytes) -> list[tuple[by
     ]
     headers.append((LOOP_HEADER.encode(), loop))
     return headers
+
+
+def end_to_end_headers(
+    headers: Iterable[tuple[bytes, bytes]],
+) -> Iterator[tuple[bytes, bytes]]:
+    """What a proxy passes on of a request, of names in lower case (RFC 9110, section 7.6.1).
+
+    Not what was meant for the proxy, and nothing that we say ourselves.
+    """
+    headers = list(headers)
+    listed = b",".join(value.lower() for name, value in headers if name == b"connection")
+    dropped = _NOT_PASSED_ON | {option.strip() for option in listed.split(b",")}
+    return (field for field in headers if field[0] not in dropped)
 
 
 def time_left_line(seconds: float) -> bytes:

@@ -24,6 +24,7 @@ log = Logger()
 MOST_WARNINGS = 10
 SECONDS_BETWEEN_ASKED = 10.0
 SECONDS_BETWEEN_SUSPECTED = 30.0
+SECONDS_BETWEEN_NEWS = 1.0
 
 
 @define
@@ -45,6 +46,7 @@ class SourceState:
     failures: int = 0
     last_asked: float = -inf
     last_suspected: float = -inf
+    last_news: float = -inf
 
 
 @define(eq=False)
@@ -169,6 +171,16 @@ class Registry:
             if state.last_asked <= now:  # else one is coming
                 state.last_asked = max(now, state.last_asked + SECONDS_BETWEEN_ASKED)
                 self._loops[name].hurry(state.last_asked - now)
+
+    def changed(self, source: str) -> None:
+        """A source has news: it is asked at once, and once a second while that goes on."""
+        state, loop = self.states.get(source), self._loops.get(source)
+        if state is None or loop is None:
+            return
+        now = self._clock.seconds()
+        if state.last_news <= now:  # else a refresh is coming
+            state.last_news = max(now, state.last_news + SECONDS_BETWEEN_NEWS)
+            loop.hurry(state.last_news - now)
 
     def suspect_stale(self, target: Target) -> None:
         """A target that answered before is unknown to its router: the source may be out of date.

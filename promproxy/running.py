@@ -36,6 +36,7 @@ from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
 from promproxy.web.status.resource import ConfigurationText, StatusResource
 from promproxy.wiring.generation import Generation, GenerationMaker
 from promproxy.wiring.profiles import guard_of
+from promproxy.wiring.tunnel import BODY_PATHS, TunnelPages
 
 STOP_SECONDS = 5.0
 #: How long who was let in just before the end may take to say what for.
@@ -67,6 +68,7 @@ class Running:
     files: OutputFiles = field(init=False)
     site: PromproxySite = field(init=False)
     _scrapes: ScrapeResource = field(init=False)
+    _tunnel: TunnelPages = field(init=False)
     _listen: Sequence[str] = field(init=False)
     _watches: Sequence[FileWatch] = field(init=False)
     _prefixes: set[str] = field(factory=set, init=False)
@@ -92,6 +94,10 @@ class Running:
             clock=reactor,
             process_id=secrets.token_hex(8).encode(),
         )
+        self._tunnel = TunnelPages(
+            self._maker.tunnel, self.registry, self._scrapes, self.metrics, reactor
+        )
+        self._tunnel.use(config)
         self.site = PromproxySite(self._root(), reactor, max_connections=max_connections(config))
         self.inbound = self._make_inbound(self.site)
         in_thread = self._maker.in_thread
@@ -99,6 +105,7 @@ class Running:
             FileWatch(reactor, in_thread, lambda: self.inbound.files, self._web_files_changed),
             FileWatch(reactor, in_thread, self._outbound_files, self._outbound_files_changed),
         )
+        self._use_paths(config)
         self._supply()
         self.metrics.watch(lambda: self.registry.snapshot, lambda: self.registry.states)
         self.metrics.watch_connections(self.site.connections)
@@ -212,8 +219,10 @@ class Running:
             self._scrapes.settings = scrape_settings(generation.config.scrape)
         self.files.settings = generation.outputs
         self._supply(generation.changed(before))
+        self._tunnel.use(generation.config)
         self.site.connections.limit = max_connections(generation.config)
         self.site.resource = self._root()
+        self._use_paths(generation.config)
         for agent in before.agents - generation.agents:
             agent.close()
         self._warn(text for text in generation.warnings if text not in before.warnings)
@@ -233,6 +242,17 @@ class Running:
             generation.render,
             generation.config.discovery.startup_grace,
         )
+
+    def _use_paths(self, config: schema.Config) -> None:
+        """What is asked for otherwise than by a path of the tree, or with a body."""
+        self.site.address = config.discovery.address
+        self.site.proxy = self._tunnel.proxy()
+        with_body = {
+            f"{prefix}{path}".encode()
+            for prefix in ("", *self._prefixes)
+            for path in (BODY_PATHS if self._tunnel.pages else ())
+        }
+        self.site.takes_body = with_body.__contains__
 
     def _refreshed(self, source: str, seconds: float, succeeded: bool) -> None:
         self.metrics.refreshed(source, seconds, succeeded)
@@ -263,6 +283,7 @@ class Running:
             reload=ReloadResource(self.reload),
             invalidate=InvalidateResource(registry),
             targets=TargetsResource(registry, self._scrapes.results),
+            pushprox=self._tunnel.pages,
         )
         # Prometheus may go on for minutes with the paths that it was told before.
         self._prefixes.add(config.discovery.path_prefix)
@@ -271,6 +292,7 @@ class Running:
     async def stop(self) -> None:
         """Answer what is under way for a few seconds, then let go of everything."""
         self._is_stopping = True
+        self._tunnel.stop()
         for watch in self._watches:
             watch.stop()
         await self.registry.stop()

@@ -114,6 +114,12 @@ def _port(value: object) -> int:
     return value
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
 def _labels(value: object) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise TypeError("no mapping")
@@ -129,6 +135,7 @@ def _headers(value: object) -> tuple[tuple[str, str], ...]:
 _READER_OF_TYPE: Mapping[str, Callable[[object], object]] = {
     "str": _visible,
     "int": _port,
+    "bool": _flag,
     "Mapping[str, str]": _labels,
     "tuple[tuple[str, str], ...]": _headers,
 }

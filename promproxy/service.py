@@ -27,6 +27,7 @@ from promproxy.http.outbound import Outbound
 from promproxy.inbound import Inbound, prepare
 from promproxy.registry import Registry
 from promproxy.running import READY, STOPPING, Running
+from promproxy.tunnel.agent import TunnelAgent
 from promproxy.web.passwords import THREADS
 from promproxy.web.site import PromproxySite
 from promproxy.wiring.generation import GenerationMaker
@@ -152,10 +153,12 @@ def make_daemon(
     def make_inbound(site: PromproxySite) -> Inbound:
         return Inbound(reactor, site, password_threads, web_file, inbound)
 
+    tunnel = TunnelAgent(reactor)
     maker = GenerationMaker(
         reactor=reactor,
         in_thread=in_thread,
-        outbound=Outbound(),
+        outbound=Outbound(tunnel=tunnel),
+        tunnel=tunnel,
         scheme="http" if inbound.web.tls is None else "https",
     )
     generation = maker.make(config)

@@ -23,7 +23,8 @@ class Target:
     the encoded query string without its question mark, empty for none. ``labels`` are those that
     Prometheus is to see beside our own. ``headers`` are sent with each scrape. ``outbound`` names
     the outbound profile, ``""`` the default one. ``router`` is the ``scheme://host:port`` to
-    connect to in place of the target's own host, ``""`` for none.
+    connect to in place of the target's own host, ``""`` for none. One that ``is_tunnelled`` is
+    never connected to: the client called ``host`` fetches its scrapes.
     """
 
     id: str = field(validator=_check_id)
@@ -38,6 +39,7 @@ class Target:
     headers: tuple[tuple[str, str], ...] = ()
     outbound: str = ""
     router: str = ""
+    is_tunnelled: bool = False
 
     @property
     def netloc(self) -> str:

@@ -14,12 +14,14 @@ PURE = (
     "networks no_proxy atomic_file saved_state",
     # The part of this source that only computes; configuration names its selectors and fields.
     "sources.cloud_foundry.label_selector sources.cloud_foundry.resources "
-    "sources.cloud_foundry.routes sources.cloud_foundry.rules sources.cloud_foundry.targets",
+    "sources.cloud_foundry.routes sources.cloud_foundry.rules sources.cloud_foundry.targets "
+    "sources.pushprox.targets tunnel.exchange",
     "config discovery forwarding target_groups",
 )
 ROWS = (
     *PURE,
     "http",
+    "tunnel",
     "sources",
     "file_watch refresh_loop registry scrape_metrics metrics limits state_files file_writer "
     "output_files",

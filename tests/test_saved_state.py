@@ -30,6 +30,7 @@ FULL = Target(
     headers=(("X-CF-APP-INSTANCE", "guid:0"), ("X-Other", "y")),
     outbound="acme",
     router="https://10.0.0.5:443",
+    is_tunnelled=True,
 )
 STATE = SavedState("vms", "f00", (FULL, make_target("b:2")))
 

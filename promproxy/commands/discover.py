@@ -19,6 +19,7 @@ from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
 from promproxy.target import Delivery
+from promproxy.tunnel.agent import TunnelAgent
 from promproxy.wiring.profiles import make_outbound
 from promproxy.wiring.sources import SourceMaker
 
@@ -99,9 +100,17 @@ async def discover(config: Config, reactor: Any, only: str | None, report: Repor
         reactor=reactor,
         in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
         outbound=make_outbound(reactor, config),
+        tunnel=TunnelAgent(reactor),
         promregator_labels=config.discovery.promregator_labels,
     )
     for source in chosen:
+        if source.pushprox is not None:
+            print(
+                f"{source.name}: only the running daemon knows who polls; ask it for "
+                f"/discovery?source={source.name}",
+                file=sys.stderr,
+            )
+            continue
         text = report.text(source.name, await maker.make(source, config).targets())
         if not _print(text):
             return 1

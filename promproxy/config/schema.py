@@ -14,6 +14,7 @@ from promproxy.access import OPENABLE
 from promproxy.config.cloud_foundry import CloudFoundry
 from promproxy.config.http_client import HttpClient, url
 from promproxy.config.place import Place
+from promproxy.config.pushprox import PushProx
 from promproxy.config.read import (
     boolean,
     duration,
@@ -160,7 +161,7 @@ class Source:
     refresh_interval: float = setting(
         positive_duration,
         default=0.0,
-        doc="how often it is asked; by default 5s for files, else 60s",
+        doc="how often it is asked; by default 5s for files and pushprox, else 60s",
     )
     outbound: str = setting(text, default="", doc="the outbound profile for all of its targets")
     honor_job: bool = setting(
@@ -173,11 +174,16 @@ class Source:
     )
     files: Files | None = setting(section(Files), default=None, doc="target files")
     http_sd: HttpSd | None = setting(section(HttpSd), default=None, doc="an http_sd document")
+    pushprox: PushProx | None = setting(
+        section(PushProx), default=None, doc="hosts behind NAT, which run PushProx's client"
+    )
 
     def __attrs_post_init__(self) -> None:
-        kinds = [self.cloud_foundry, self.files, self.http_sd]
+        kinds = [self.cloud_foundry, self.files, self.http_sd, self.pushprox]
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("a source has exactly one of: cloud_foundry, files, http_sd")
+            raise ValueError("a source has exactly one of: cloud_foundry, files, http_sd, pushprox")
+        if self.pushprox is not None and self.outbound:
+            raise ValueError("outbound: a pushprox source has none: its clients come to us")
         if self.name == OWN_SOURCE:
             raise ValueError(f"name: '{OWN_SOURCE}' is what we call ourselves; choose another")
 
@@ -190,7 +196,8 @@ class Source:
     @property
     def interval(self) -> float:
         """Seconds between two refreshes."""
-        return self.refresh_interval or (5.0 if self.files is not None else 60.0)
+        is_cheap = self.files is not None or self.pushprox is not None
+        return self.refresh_interval or (5.0 if is_cheap else 60.0)
 
 
 @frozen(kw_only=True)
@@ -269,6 +276,8 @@ class Config:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"sources: two are called '{name}'")
+        if sum(source.pushprox is not None for source in self.sources) > 1:
+            raise ValueError("sources: at most one of them may be of the kind pushprox")
         for source in self.sources:
             self._check_profile(source)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
@@ -22,6 +23,8 @@ from promproxy.target import Target
 REMEMBERED_ORIGINS = 16384
 _METHODS = (b"GET", b"HEAD")
 _AUTHORIZATION = b"Authorization: %b\r\n"
+#: What asks a client of PushProx to scrape by https (its cmd/client/main.go).
+TUNNELLED_HTTPS = "_scheme=https"
 
 
 @frozen(kw_only=True)
@@ -66,11 +69,18 @@ class Guard:
         return self.denied
 
 
+class Sends(Protocol):
+    """An agent, as far as scrapes need one."""
+
+    def send(self, origin: Origin, head: bytes, *, head_only: bool = False) -> Deferred[Response]:
+        """As `promproxy.http.agent.OutboundAgent.send`."""
+
+
 @frozen(eq=False)
 class Prepared:
     """The constant part of a target's requests: where they go, and how they begin."""
 
-    agent: OutboundAgent
+    agent: Sends
     origin: Origin
     get: bytes = field(repr=False)
     head: bytes = field(repr=False)
@@ -81,11 +91,13 @@ class Prepared:
 class Outbound:
     """Sends scrapes. The profile ``""`` is the default one and must be among them.
 
-    ``version`` grows whenever `prepare` may yield something else than before.
+    ``version`` grows whenever `prepare` may yield something else than before. ``tunnel`` is the
+    agent of targets that are tunnelled; without it there may be none.
     """
 
     _profiles: Mapping[str, Profile] = field(factory=dict)
     _guard: Guard = Guard()
+    tunnel: Sends | None = field(default=None, kw_only=True)
     version: int = field(default=0, init=False)
     _former: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
     _origin: Callable[..., Origin] = field(
@@ -134,6 +146,8 @@ class Outbound:
         return self._prepare(target, self._profiles)
 
     def _prepare(self, target: Target, profiles: Mapping[str, Profile]) -> Prepared:
+        if target.is_tunnelled:
+            return self._prepare_tunnelled(target)
         profile = profiles[target.outbound]
         denied = self._guard.denied_for(target)
         origin = self._origin(
@@ -147,6 +161,18 @@ class Outbound:
         starts = (start_request(origin, method, path.encode("ascii")) for method in _METHODS)
         get, head = (start + lines for start in starts)
         return Prepared(profile.agent, origin, get, head, profile.tokens)
+
+    def _prepare_tunnelled(self, target: Target) -> Prepared:
+        """In absolute form, in which the client is told to use https by a parameter."""
+        assert self.tunnel is not None
+        query = [target.query] if target.query else []
+        if target.scheme == "https":
+            query.append(TUNNELLED_HTTPS)
+        origin = self._origin("http", target.host, target.port, "", None, None)
+        url = f"http://{target.host}:{target.port}{target.path}{'?' if query else ''}"
+        uri = (url + "&".join(query)).encode("ascii")
+        get, head = (start_request(origin, method, uri) for method in _METHODS)
+        return Prepared(self.tunnel, origin, get, head)
 
     def send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
         """Ask a target by GET or HEAD; fires when the head of its answer is there.

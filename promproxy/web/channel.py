@@ -8,6 +8,7 @@ made anew for every request.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTransport
@@ -53,6 +54,9 @@ class Channel(HTTPChannel):
     _host: Any = None
     _peer_address: Any = None
     _peer: Peer | None = None
+
+    #: Called once: with None when the next request begins, or with why the connection ended.
+    on_next: Callable[[Failure | None], None] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,6 +111,7 @@ class Channel(HTTPChannel):
     def _begin(self, raw: bytes) -> None:
         """A request head has arrived, here without its blank line."""
         self.waits_since = None
+        self._tell_next(None)
         try:
             head = self.site.read_head(raw)
         except RequestRefused as refused:
@@ -316,6 +321,12 @@ class Channel(HTTPChannel):
         if self._late_call is not None:
             self._late_call.cancel()
             self._late_call = None
+        self._tell_next(reason)
+
+    def _tell_next(self, reason: Failure | None) -> None:
+        on_next, self.on_next = self.on_next, None
+        if on_next is not None:
+            on_next(reason)
 
 
 def _can_half_close(transport: Any) -> bool:

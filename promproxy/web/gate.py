@@ -42,7 +42,9 @@ class Gate:
         if self._passwords is None or page in self.access.open_pages:
             self._let_in(request, resource, "")
             return
-        header = request.fields.last(b"authorization")
+        header = request.fields.last(
+            b"proxy-authorization" if request.is_proxied else b"authorization"
+        )
         if header is None:
             self._let_in(request, resource, "")
             return
@@ -86,7 +88,10 @@ class Gate:
 
     def _refuse(self, request: PlainRequest, reason: str, status: int, text: str) -> None:
         self.refused[reason] += 1
-        if status == 401:
+        if status == 401 and request.is_proxied:
+            status = 407
+            request.setHeader(b"Proxy-Authenticate", _CHALLENGE)
+        elif status == 401:
             request.setHeader(b"WWW-Authenticate", _CHALLENGE)
         if status == 503:
             request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)

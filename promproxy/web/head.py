@@ -17,6 +17,10 @@ from promproxy.http.head import CHUNKED
 MAX_HEAD = 16384  # bytes, as Twisted has it
 _MAX_LENGTH_DIGITS = 18
 
+CONNECT_HINT = (
+    "CONNECT is not for us; to scrape a client by https, write http and the parameter _scheme=https"
+)
+
 #: No resource takes another one.
 METHODS = (b"GET", b"HEAD", b"POST")
 
@@ -118,6 +122,8 @@ def judge(
     if match is None:
         raise RequestRefused(400, "malformed request head")
     method, uri, version = match.groups()
+    if method == b"CONNECT":
+        raise RequestRefused(405, CONNECT_HINT)
     if method not in METHODS:
         raise RequestRefused(405, "this method is not for any page here")
     is_modern = version == b"HTTP/1.1"

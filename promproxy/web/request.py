@@ -22,12 +22,14 @@ class PlainRequest(Request):
     ``body`` is None where none was announced. ``fields`` are its header fields; ``requestHeaders``
     has the same, made when first asked for. ``on_lost``, if set, is called when the caller leaves
     before the answer is complete; clear it when done. ``caller`` is whoever asks; the site's gate
-    has let them in.
+    has let them in. ``is_proxied``: to the caller we are a proxy, so that what is meant for us
+    stands in header fields of their own.
     """
 
     defaultContentType = None
     channel: Any = None
     caller = Caller()
+    is_proxied = False
     fields: Fields
     body: RequestBody | None = None
     _passed_on = b""
@@ -52,20 +54,27 @@ class PlainRequest(Request):
     def begin(self, head: RequestHead) -> None:
         """Find the resource, and let it answer where it is for this caller."""
         self.fields = head.fields
-        self.method, self.uri, self.clientproto = head.method, head.uri, head.version
-        self.path, _, query = head.uri.partition(b"?")
-        self.args = parse_qs(query, True) if query else {}
+        self.method, self.clientproto = head.method, head.version
+        self.ask_for(head.uri)
         self.process()
+
+    def ask_for(self, uri: bytes) -> None:
+        """This is what is asked for."""
+        self.uri = uri
+        self.path, _, query = uri.partition(b"?")
+        self.args = parse_qs(query, True) if query else {}
 
     def process(self) -> None:
         """The same."""
         self.site = site = self.channel.site
         self.prepath = []
+        proxied = None if self.uri[:1] == b"/" or b"://" not in self.uri else site.proxied(self)
+        self.is_proxied = proxied is not None
         self.postpath = self.path[1:].split(b"/")
         if b"%" in self.path:
             self.postpath = [unquote_to_bytes(part) for part in self.postpath]
         try:
-            site.gate.admit(self, site.getResourceFor(self))
+            site.gate.admit(self, proxied or site.getResourceFor(self))
         except BaseException:
             self.processingFailed(Failure())
 

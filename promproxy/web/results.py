@@ -38,10 +38,14 @@ class Record:
 
 @define(eq=False)
 class Results:
-    """The records of all targets that were scraped; those of former targets go in time."""
+    """The records of all targets that were scraped; those of former targets go in time.
+
+    So do those of targets that were never listed, once there are ``spare`` of them.
+    """
 
     _registry: Registry
     _outbound: Outbound
+    _spare: int = 0
     _records: dict[str, Record] = field(factory=dict, init=False)
 
     def of(self, target: Target) -> Record:
@@ -96,5 +100,5 @@ class Results:
 
     def _forget_former_targets(self) -> None:
         by_id = self._registry.snapshot.by_id
-        if len(self._records) > 2 * len(by_id):
+        if len(self._records) > 2 * len(by_id) + self._spare:
             self._records = {i: record for i, record in self._records.items() if i in by_id}

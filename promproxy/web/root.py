@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Mapping
+
+from attrs import field, frozen
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
@@ -23,6 +25,7 @@ class Pages:
     reload: IResource
     invalidate: IResource
     targets: IResource
+    pushprox: Mapping[str, IResource] = field(factory=dict)  # by their paths; none without it
 
 
 def make_root(pages: Pages, *path_prefixes: str) -> Resource:
@@ -43,6 +46,8 @@ def make_root(pages: Pages, *path_prefixes: str) -> Resource:
     cache = _Folder()
     cache.putChild(b"invalidate", pages.invalidate)
     root.putChild(b"cache", cache)
+    for name, resource in pages.pushprox.items():
+        _mount(root, name, resource)
     for prefix in path_prefixes:
         if prefix:
             _mount(root, prefix, root)

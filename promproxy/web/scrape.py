@@ -6,7 +6,7 @@ Read `ScrapeResource._answer` and what it calls from top to bottom. Whatever goe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from promproxy.forwarding import (
     TIMEOUT_HEADER,
     CallerHeaders,
     Timeouts,
+    end_to_end_headers,
     headers_passed_on,
     is_redirect,
     passed_back,
@@ -52,6 +53,7 @@ T = TypeVar("T")
 
 log = Logger()
 
+UNLISTED_RECORDS = 1024
 REMEMBERED_CALLERS = 128  # as many as PromproxySite remembers fields
 
 _PREFIX = f"{SCRAPE_PATH}/".encode()
@@ -79,6 +81,7 @@ class _Scrape:
     request: PlainRequest
     began: float
     ends: float
+    lines_passed_on: Callable[[Fields], bytes]
     status: int = 0  # the target's
     size: int = 0
     has_place: bool = False
@@ -116,6 +119,7 @@ class ScrapeResource(Resource):
         self._metrics = metrics
         self._clock = clock
         self.results = Results(registry, outbound)
+        self._unlisted = Results(registry, outbound, spare=UNLISTED_RECORDS)
         self._under_way: dict[_Scrape, Deferred[None]] = {}
         self._deadlines: Deadlines[_Scrape] = Deadlines(clock, self._deadline_passed)
         self._idle: list[Deferred[None]] = []
@@ -125,7 +129,12 @@ class ScrapeResource(Resource):
         def lines_passed_on(fields: Fields) -> bytes:
             return render_headers(headers_passed_on(_caller_headers(fields), process_id))
 
+        def all_lines(fields: Fields) -> bytes:
+            loop = headers_passed_on(CallerHeaders(loop=_caller_headers(fields).loop), process_id)
+            return render_headers([*end_to_end_headers(_cleaned(fields)), *loop])
+
         self._lines_passed_on = lines_passed_on
+        self._all_lines = all_lines
 
     def render_GET(self, request: PlainRequest) -> bytes | int:
         """Scrape the target that the path names. HEAD comes here too."""
@@ -133,10 +142,22 @@ class ScrapeResource(Resource):
         target = self._registry.snapshot.by_id.get(target_id)
         if target is None:
             return self._no_target(request)
+        return self._scrape(self.results.of(target), request, self._lines_passed_on)
+
+    def proxy(self, target: Target, request: PlainRequest) -> int:
+        """Scrape a target, listed or not, for a caller to whom we are its ``proxy_url``."""
+        is_listed = self._registry.snapshot.by_id.get(target.id) is target
+        record = (self.results if is_listed else self._unlisted).of(target)
+        return self._scrape(record, request, self._all_lines)
+
+    def _scrape(
+        self, record: Record, request: PlainRequest, lines_passed_on: Callable[[Fields], bytes]
+    ) -> int:
+        """``lines_passed_on`` makes the header lines for the target out of those of the caller."""
         began = self._clock.seconds()
         settings = self.settings
         ends = began + settings.timeouts.deadline_in(request.fields.last(_TIMEOUT_FIELD))
-        scrape = _Scrape(self.results.of(target), settings, request, began, ends)
+        scrape = _Scrape(record, settings, request, began, ends, lines_passed_on)
         scraping = Deferred.fromCoroutine(self._answer(scrape))
         if not scraping.called:
             self._under_way[scrape] = scraping
@@ -167,7 +188,7 @@ class ScrapeResource(Resource):
 
     async def _ask(self, scrape: _Scrape) -> None:
         request = scrape.request
-        lines = self._lines_passed_on(request.fields)
+        lines = scrape.lines_passed_on(request.fields)
         lines += time_left_line(scrape.ends - self._clock.seconds())
         response = await self._outbound.send(scrape.record.prepared, request.method, lines)
         scrape.status = response.code
@@ -343,6 +364,11 @@ def _caller_headers(fields: Fields) -> CallerHeaders:
         user_agent=_clean(fields.joined(b"user-agent")),
         loop=_clean(fields.joined(_LOOP_FIELD)),
     )
+
+
+def _cleaned(fields: Fields) -> Iterator[tuple[bytes, bytes]]:
+    for name, values in fields.by_name.items():
+        yield from ((name, _clean(value) or b"") for value in values)
 
 
 def _clean(value: bytes | None) -> bytes | None:

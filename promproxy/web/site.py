@@ -8,9 +8,11 @@ from typing import Any
 
 from twisted.internet.interfaces import IAddress
 from twisted.web.http import datetimeToString
-from twisted.web.resource import IResource, getChildForRequest
-from twisted.web.server import Site, version
+from twisted.web.resource import IResource, Resource, getChildForRequest
+from twisted.web.server import Request, Site, version
 
+from promproxy.web.absolute import is_own, split_absolute
+from promproxy.web.answers import plain_answer
 from promproxy.web.channel import Channel
 from promproxy.web.connections import Connections
 from promproxy.web.gate import Gate
@@ -27,7 +29,9 @@ class PromproxySite(Site):
 
     ``gate`` decides whom a page is for; by default it is for everyone, but for administration.
     ``takes_body`` says of which paths the request may have a body, which then waits until the
-    resource asks for it. ``header_lines`` are header fields of every answer.
+    resource asks for it. ``header_lines`` are header fields of every answer. ``proxy`` answers
+    requests in absolute form, as a proxy gets them, but for those to our own ``address``
+    (host:port). All of these may be replaced at any time.
     """
 
     noisy = False
@@ -46,7 +50,9 @@ class PromproxySite(Site):
             root, requestFactory=PlainRequest, timeout=KEEP_ALIVE_SECONDS, reactor=reactor
         )
         self.connections = Connections(max_connections)
-        self._takes_body = takes_body
+        self.takes_body = takes_body
+        self.proxy: IResource = NoProxyResource()
+        self.address = ""
         self.gate = gate or Gate()
         self._read_fields = lru_cache(REMEMBERED_FIELDS)(read_fields)
         self._second = -1
@@ -56,7 +62,16 @@ class PromproxySite(Site):
     def read_head(self, head: bytes) -> RequestHead:
         """A request head without its blank line. Raises RequestRefused."""
         request_line, lines = split_head(head)
-        return judge(request_line, self._read_fields(lines), self._takes_body)
+        return judge(request_line, self._read_fields(lines), self.takes_body)
+
+    def proxied(self, request: PlainRequest) -> IResource | None:
+        """What answers a request in absolute form; None where it is one to ourselves after all."""
+        authority, path = split_absolute(request.uri)
+        host = request.channel.getHost()
+        if not is_own(authority, self.address, getattr(host, "host", ""), getattr(host, "port", 0)):
+            return self.proxy
+        request.ask_for(path)
+        return None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a new connection; None, which closes it, where there are too many."""
@@ -86,3 +101,14 @@ class PromproxySite(Site):
 
     def log(self, request: object) -> None:
         """Nothing is logged per request: a line costs a quarter of a scrape."""
+
+
+class NoProxyResource(Resource):
+    """Answers requests in absolute form where nothing else does."""
+
+    isLeaf = True
+    page = "scrape"
+
+    def render(self, request: Request) -> bytes:
+        """There is no other host's page here."""
+        return plain_answer(request, 404, "promproxy is a proxy for the clients of pushprox only")

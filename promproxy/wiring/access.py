@@ -32,6 +32,12 @@ def remarks(config: schema.Config, web: WebFile) -> Iterator[str]:
         yield f"the web configuration file's {key} has no meaning here and is ignored"
     if not verifies_certificates(web) and any(role.client_sans for role in config.roles):
         yield "roles: client_sans without a client_auth_type that verifies certificates"
+    is_open = not (config.roles or web.basic_auth_users or web.needs_certificate)
+    if is_open and any(source.pushprox is not None for source in config.sources):
+        yield (
+            "pushprox: without users and roles any host can poll as any client, and is scraped in "
+            "its place"
+        )
     named = {user for role in config.roles for user in role.users}
     for user in sorted(named - web.basic_auth_users.keys()):
         yield f"roles: there is no user '{user}' in the web configuration file"

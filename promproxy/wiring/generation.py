@@ -24,6 +24,7 @@ from promproxy.http.outbound import Outbound, Profile
 from promproxy.output_files import OutputSettings
 from promproxy.sources import Source
 from promproxy.target import Target
+from promproxy.tunnel.agent import TunnelAgent
 from promproxy.wiring.endpoints import make_endpoint
 from promproxy.wiring.outputs import output_settings
 from promproxy.wiring.profiles import make_profile
@@ -100,6 +101,7 @@ class GenerationMaker:
     reactor: Any
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
     outbound: Outbound
+    tunnel: TunnelAgent
     scheme: str = "http"
 
     def make(self, config: schema.Config, before: Generation | None = None) -> Generation:
@@ -154,6 +156,7 @@ class GenerationMaker:
             reactor=self.reactor,
             in_thread=self.in_thread,
             outbound=self.outbound,
+            tunnel=self.tunnel,
             promregator_labels=config.discovery.promregator_labels,
         )
         made = maker.make(source, config)

@@ -26,8 +26,11 @@ from promproxy.sources.cloud_foundry.targets import Style
 from promproxy.sources.cloud_foundry.uaa import Credentials
 from promproxy.sources.files import FilesSource
 from promproxy.sources.http_sd import HttpSdSource
+from promproxy.sources.pushprox.source import PushProxSource
 from promproxy.target_groups import GroupRules
+from promproxy.tunnel.agent import TunnelAgent
 from promproxy.wiring.profiles import make_fetcher, make_profile
+from promproxy.wiring.tunnel import client_rules
 
 
 @frozen(kw_only=True)
@@ -40,6 +43,7 @@ class SourceMaker:
     reactor: Any
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
     outbound: Outbound
+    tunnel: TunnelAgent
     promregator_labels: bool
     agents: list[OutboundAgent] = field(factory=list, init=False)
 
@@ -49,6 +53,15 @@ class SourceMaker:
             return self._cloud_foundry(source, source.cloud_foundry, config)
         if source.http_sd is not None:
             return self._http_sd(source, source.http_sd)
+        if source.pushprox is not None:
+            return PushProxSource(
+                source.name,
+                source.interval,
+                client_rules(source),
+                source.pushprox.startup_hold,
+                self.tunnel,
+                self.reactor,
+            )
         assert source.files is not None  # the schema saw to it that there is one kind
         return FilesSource(
             source.name,

@@ -1,0 +1,107 @@
+"""The settings of a source ``pushprox``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from string import Formatter
+
+from attrs import frozen
+
+from promproxy.config.cloud_foundry import metrics_path
+from promproxy.config.read import (
+    duration,
+    list_of,
+    mapping_of,
+    one_of,
+    port,
+    positive,
+    positive_duration,
+    regex,
+    section,
+    setting,
+    text,
+)
+from promproxy.labels import is_label_name
+from promproxy.sources.pushprox.targets import TEMPLATE_FIELDS
+
+
+@frozen(kw_only=True)
+class PushProxTarget:
+    """What is scraped on each client, or on some."""
+
+    port: int = setting(port, default=9100, doc="the port")
+    path: str = setting(metrics_path, default="/metrics", doc="where the metrics are")
+    scheme: str = setting(one_of("http", "https"), default="http", doc="how the client scrapes it")
+    fqdn_regex: re.Pattern[str] | None = setting(
+        regex, default=None, doc="a pattern for the whole names of the clients that are meant"
+    )
+    labels: Mapping[str, str] = setting(
+        mapping_of(text),
+        default={},
+        doc="extra labels, from templates such as {host}: fqdn, host, domain, port, path, and the "
+        "named groups of fqdn_regex",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        fields = (*TEMPLATE_FIELDS, *(self.fqdn_regex.groupindex if self.fqdn_regex else ()))
+        for name, template in self.labels.items():
+            if not is_label_name(name) or name.startswith("__"):
+                raise ValueError(f"labels: {name!r} is no name for a label")
+            if name in ("instance", "job"):
+                raise ValueError(f"labels: {name!r} is what Prometheus tells series apart by")
+            _check_template(template, fields)
+
+
+def _check_template(template: str, fields: tuple[str, ...]) -> None:
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"labels: {template!r} is no template: {error}") from error
+    for _literal, name, spec, conversion in parts:
+        if name is not None and (name not in fields or spec or conversion):
+            raise ValueError(f"labels: expected fields among {', '.join(fields)}, not {{{name}}}")
+
+
+@frozen(kw_only=True)
+class PushProxAllow:
+    """Which requests in absolute form are allowed."""
+
+    port: int | None = setting(port, default=None, doc="the port; any where it is not given")
+    path_regex: re.Pattern[str] | None = setting(
+        regex, default=None, doc="a pattern for the whole path; any where it is not given"
+    )
+
+
+@frozen(kw_only=True)
+class PushProx:
+    """Targets behind PushProx clients, which poll us for their scrapes."""
+
+    targets: tuple[PushProxTarget, ...] = setting(
+        list_of(section(PushProxTarget)),
+        default=(PushProxTarget(),),
+        doc="what is scraped on each client; by default node_exporter's port 9100",
+    )
+    allow: tuple[PushProxAllow, ...] = setting(
+        list_of(section(PushProxAllow)),
+        default=(),
+        doc="what may be asked for by proxy_url; empty: every port and path of every client",
+    )
+    registration_timeout: float = setting(
+        positive_duration, default=300.0, doc="how long a client is listed that no longer polls"
+    )
+    startup_hold: float = setting(
+        duration,
+        default=10.0,
+        doc="how long after a start the source waits for its clients before it delivers",
+    )
+    poll_max_age: float = setting(
+        positive_duration,
+        default=300.0,
+        doc="a poll is answered after this time at the latest; make it shorter than the idle "
+        "time-out of a load balancer on the way",
+    )
+    max_clients: int = setting(positive, default=10_000, doc="clients at a time")
+    max_waiting: int = setting(
+        positive, default=32, doc="scrapes of one client that may wait for its poll"
+    )

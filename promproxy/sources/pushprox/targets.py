@@ -1,0 +1,148 @@
+"""What is scraped on a client, and what may be. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, urlencode
+
+from attrs import field, frozen
+
+from promproxy.ids import safe_id, short_hash
+from promproxy.labels import passed_labels
+from promproxy.target import Dropped, Target
+
+#: What a label's template may name, beside the named groups of its rule's ``fqdn_regex``.
+TEMPLATE_FIELDS = ("fqdn", "host", "domain", "port", "path")
+#: Asks the client to scrape by https, as in cmd/client/main.go of PushProx.
+SCHEME_PARAMETER = "_scheme"
+
+
+@frozen(kw_only=True)
+class TargetRule:
+    """One target for each client, or for those only whose whole name fits ``fqdn_regex``.
+
+    ``path`` may have a query. ``labels`` are templates as of `str.format`.
+    """
+
+    port: int = 9100
+    path: str = "/metrics"
+    scheme: str = "http"
+    fqdn_regex: re.Pattern[str] | None = None
+    labels: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class AllowRule:
+    """Requests in absolute form that are allowed: to this port and to paths that fit as a whole.
+
+    Either may be None, for any.
+    """
+
+    port: int | None = None
+    path_regex: re.Pattern[str] | None = None
+
+    def allows(self, port: int, path: str) -> bool:
+        """Whether such a request is meant; ``path`` is without a query."""
+        fits = self.path_regex is None or self.path_regex.fullmatch(path) is not None
+        return fits and self.port in (None, port)
+
+
+@frozen(kw_only=True)
+class ClientRules:
+    """What the configuration says of all clients. Without ``allow`` everything is allowed."""
+
+    source: str
+    targets: tuple[TargetRule, ...] = (TargetRule(),)
+    allow: tuple[AllowRule, ...] = ()
+    honor_job: bool = False
+
+    def allows(self, port: int, path: str) -> bool:
+        """Whether a request in absolute form may go to this port and path of a client."""
+        return not self.allow or any(rule.allows(port, path) for rule in self.allow)
+
+
+def targets_of_client(fqdn: str, rules: ClientRules) -> Iterator[Target | Dropped]:
+    """Its targets, and the labels that had to be dropped. Of two with one id the first counts."""
+    ids = set()
+    for rule in rules.targets:
+        match = rule.fqdn_regex.fullmatch(fqdn) if rule.fqdn_regex is not None else None
+        if rule.fqdn_regex is not None and match is None:
+            continue
+        path, _, query = rule.path.partition("?")
+        target_id = _id(rules.source, fqdn, rule.port, path, query)
+        if target_id in ids:
+            continue
+        ids.add(target_id)
+        groups = match.groupdict("") if match is not None else {}
+        labels, dropped = passed_labels(
+            _labels(rule, fqdn, groups), honor_job=rules.honor_job, where=f"client {fqdn}"
+        )
+        yield from dropped
+        shown_path = "" if path == "/metrics" else path
+        suffix = f"~{short_hash(query)}" if query else ""
+        yield Target(
+            id=target_id,
+            source=rules.source,
+            scheme=rule.scheme,
+            host=fqdn,
+            port=rule.port,
+            path=path,
+            query=query,
+            instance=f"{fqdn}:{rule.port}{shown_path}{suffix}",
+            labels=labels,
+            is_tunnelled=True,
+        )
+
+
+def requested_target(
+    source: str, fqdn: str, port: int, path: str, query: str, scheme: str = "http"
+) -> Target:
+    """The target that a request in absolute form means. Its id is never one of a listed target."""
+    parameters = parse_qsl(query, keep_blank_values=True)
+    if (SCHEME_PARAMETER, "https") in parameters:
+        scheme = "https"
+        query = urlencode([pair for pair in parameters if pair[0] != SCHEME_PARAMETER])
+    name = f"{scheme}:{fqdn}:{port}{path}" + (f"~{short_hash(query)}" if query else "")
+    return Target(
+        id=safe_id(f"{source}/{name}"),
+        source=source,
+        scheme=scheme,
+        host=fqdn,
+        port=port,
+        path=path,
+        query=query,
+        instance=f"{fqdn}:{port}",
+        is_tunnelled=True,
+    )
+
+
+def listed_id(target: Target) -> str:
+    """The id that such a target has where it is listed."""
+    return _id(target.source, target.host, target.port, target.path, target.query)
+
+
+def is_same_place(one: Target, other: Target) -> bool:
+    """Whether scrapes of both are the same request."""
+    return (one.url, one.query, one.is_tunnelled) == (other.url, other.query, other.is_tunnelled)
+
+
+def _id(source: str, fqdn: str, port: int, path: str, query: str) -> str:
+    suffix = f"~{short_hash(query)}" if query else ""
+    return safe_id(f"{source}/{fqdn}:{port}{path}{suffix}")
+
+
+def _labels(rule: TargetRule, fqdn: str, groups: Mapping[str, str]) -> Mapping[object, object]:
+    host, _, domain = fqdn.partition(".")
+    fields = {
+        **groups,
+        "fqdn": fqdn,
+        "host": host,
+        "domain": domain,
+        "port": str(rule.port),
+        "path": rule.path,
+    }
+    extra: dict[object, object] = {
+        name: template.format_map(fields) for name, template in rule.labels.items()
+    }
+    return {"__meta_pushprox_fqdn": fqdn, **extra}

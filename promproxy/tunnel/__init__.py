@@ -1,0 +1,1 @@
+"""Tunnels: scrapes that clients behind NAT fetch by polling, and answer by pushing."""

@@ -1,0 +1,211 @@
+"""The agent of all tunnelled targets: it asks nobody, but waits until a client asks.
+
+Source of the protocol: PushProx, cmd/client/main.go and cmd/proxy/coordinator.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from uuid import uuid4
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from promproxy.errors import Busy, ScrapeError
+from promproxy.forwarding import TIMEOUT_HEADER, time_left_line
+from promproxy.http.origin import Origin
+from promproxy.http.response import Response
+from promproxy.tunnel.exchange import Client, Exchange, ExchangeLimits, Poll, Scrape
+from promproxy.tunnel.pushed import PushedAnswer
+
+log = Logger()
+
+_TIME_LEFT = re.compile(rb"%b: ([0-9.]+)\r\n" % TIMEOUT_HEADER.encode())
+
+STOPPING = "promproxy is stopping"
+
+
+@define(eq=False)
+class HeldPoll(Poll):
+    """A poll whose answer is still open. One of the two is called, once.
+
+    ``give`` gets a whole request; ``refuse`` gets why there will be none.
+    """
+
+    give: Callable[[bytes], None] = field(kw_only=True)
+    refuse: Callable[[str], None] = field(kw_only=True)
+
+
+@define(eq=False)
+class AskedScrape(Scrape):
+    """A scrape and its request, but for what is only known when it is given to a client."""
+
+    request: bytes
+    ends: float
+    head_only: bool
+    answer: Deferred[Response]
+
+    def rendered(self, now: float) -> bytes:
+        """The request as its client gets it."""
+        own = b"Id: %b\r\n%b\r\n" % (self.id.encode(), time_left_line(max(self.ends - now, 0.001)))
+        return self.request + own
+
+
+@define(eq=False)
+class TunnelAgent:
+    """Scrapes on one side, polls and pushes on the other, the exchange in between.
+
+    ``on_change`` is called when the list of clients may have changed. ``redelivered`` counts the
+    scrapes that a poll was given whose connection then turned out to be dead.
+    """
+
+    _clock: IReactorTime
+    _make_id: Callable[[], str] = lambda: str(uuid4())
+    on_change: Callable[[], None] = field(default=lambda: None, init=False)
+    redelivered: int = field(default=0, init=False)
+    is_restored: bool = field(default=False, init=False)
+    _began: float | None = field(default=None, init=False)
+    _exchange: Exchange[HeldPoll, AskedScrape] = field(factory=Exchange, init=False)
+    _version: int = field(default=0, init=False)
+    _is_stopping: bool = field(default=False, init=False)
+
+    # For those who scrape.
+
+    def send(self, origin: Origin, head: bytes, *, head_only: bool = False) -> Deferred[Response]:
+        """As `promproxy.http.agent.OutboundAgent.send`; the origin's host is the client's name.
+
+        The request must have a time-out header, which becomes the time that is left when a client
+        fetches the request. Cancelling gives the scrape up.
+        """
+        time_left = _TIME_LEFT.search(head)
+        assert time_left is not None, "a scrape has a deadline"
+        now = self._clock.seconds()
+        answer: Deferred[Response] = Deferred(lambda _: self._exchange.ended(scrape))
+        scrape = AskedScrape(
+            self._make_id(),
+            origin.host,
+            request=(head[: time_left.start()] + head[time_left.end() :]).removesuffix(b"\r\n"),
+            ends=now + float(time_left[1]),
+            head_only=head_only,
+            answer=answer,
+        )
+        try:
+            if self._is_stopping:
+                raise Busy(STOPPING)
+            poll = self._exchange.scrape(scrape, now)
+        except ScrapeError as error:
+            return fail(error)
+        if poll is not None:
+            self._give(poll, scrape)
+        return answer
+
+    # For clients.
+
+    def hold(self, poll: HeldPoll) -> None:
+        """A client waits for a scrape. Raises PollRefused."""
+        if self._is_stopping:
+            poll.refuse(STOPPING)
+            return
+        met = self._exchange.poll(poll, self._clock.seconds())
+        self._check_version()
+        if met.superseded is not None:
+            met.superseded.refuse("a newer poll of the same name took its place")
+        if met.scrape is not None:
+            self._give(poll, met.scrape)
+
+    def left(self, poll: HeldPoll) -> None:
+        """A poll is over that was neither given anything nor refused."""
+        self._exchange.left(poll, self._clock.seconds())
+
+    def undelivered(self, poll: HeldPoll) -> None:
+        """The connection broke over which a poll was given a request."""
+        lost = self._exchange.undelivered(poll)
+        if lost is None:
+            return
+        log.debug("a poll of {client} was dead, its scrape goes to the next", client=poll.name)
+        self.redelivered += 1
+        scrape, next_poll = lost
+        if next_poll is not None:
+            self._give(next_poll, scrape)
+
+    def pushed(self, identity: str) -> PushedAnswer:
+        """What the body of a push is delivered to, from a client of that identity."""
+
+        def take(scrape_id: str) -> AskedScrape:
+            return self._exchange.answered(scrape_id, identity, self._clock.seconds())
+
+        return PushedAnswer(take)
+
+    def _give(self, poll: HeldPoll, scrape: AskedScrape) -> None:
+        poll.give(scrape.rendered(self._clock.seconds()))
+
+    # The clients.
+
+    @property
+    def version(self) -> int:
+        """Grows whenever the list of clients changes."""
+        return self._exchange.version
+
+    def begin(self) -> float:
+        """When this was called first: from then on clients can be expected to come."""
+        if self._began is None:
+            self._began = self._clock.seconds()
+        return self._began
+
+    def use(self, limits: ExchangeLimits) -> None:
+        """Other limits from now on."""
+        self._exchange.limits = limits
+
+    def names(self) -> list[str]:
+        """The clients, in the order of their names."""
+        return self._exchange.names(self._clock.seconds())
+
+    def find(self, name: str) -> Client[HeldPoll, AskedScrape] | None:
+        """A client."""
+        return self._exchange.find(name, self._clock.seconds())
+
+    def restore(self, names: Iterable[str]) -> None:
+        """These were clients when we were stopped, and count as such until they should be back."""
+        self._exchange.restore(names, self._clock.seconds())
+        self.is_restored = True
+        self._check_version()
+
+    def expire(self) -> None:
+        """Forget the clients that are gone for too long."""
+        self._exchange.expire(self._clock.seconds())
+        self._check_version()
+
+    def held(self) -> int:
+        """How many polls wait."""
+        return len(self._exchange.polls())
+
+    def waiting(self) -> int:
+        """How many scrapes wait for a poll."""
+        return len(self._exchange.waiting())
+
+    def stop(self) -> None:
+        """Send all clients away, and give up the scrapes that none of them has fetched."""
+        self._is_stopping = True
+        self._send_away(STOPPING)
+
+    def dismiss(self, why: str) -> None:
+        """The same, and forget the clients. They may come again."""
+        self._send_away(why)
+        self._exchange.forget()
+        self._began = None
+
+    def _send_away(self, why: str) -> None:
+        for poll in self._exchange.polls():
+            self.left(poll)
+            poll.refuse(why)
+        for scrape in self._exchange.waiting():
+            self._exchange.ended(scrape)
+            scrape.answer.errback(Busy(why))
+
+    def _check_version(self) -> None:
+        if self._version != self._exchange.version:
+            self._version = self._exchange.version
+            self.on_change()
