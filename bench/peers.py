@@ -289,7 +289,7 @@ def promproxy(
         ],
     }
     (place / "promproxy.yml").write_text(json.dumps(config))  # which is YAML, too
-    command = [interpreter.program, _twistd(interpreter), "--nodaemon", "--pidfile="]
+    command = [interpreter.program, twistd_of(interpreter), "--nodaemon", "--pidfile="]
     return Promproxy(
         command=[*_ON_PROXY_CPU, *command, "promproxy", "--config", "promproxy.yml"],
         port=port,
@@ -299,7 +299,8 @@ def promproxy(
     )
 
 
-def _twistd(interpreter: Python) -> str:
+def twistd_of(interpreter: Python) -> str:
+    """Where the daemon script of an interpreter is."""
     folder = Path(interpreter.program).parent
     for name in ("twistd", "twistd3"):
         if (folder / name).exists():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamServerEndpoint
 
@@ -29,6 +29,7 @@ from promproxy.wiring.endpoints import make_endpoint
 from promproxy.wiring.outputs import output_settings
 from promproxy.wiring.profiles import make_profile
 from promproxy.wiring.sources import SourceMaker
+from promproxy.wiring.tls import TLSProfiles
 
 T = TypeVar("T")
 
@@ -103,6 +104,7 @@ class GenerationMaker:
     outbound: Outbound
     tunnel: TunnelAgent
     scheme: str = "http"
+    tls_profiles: TLSProfiles = field(factory=TLSProfiles)
 
     def make(self, config: schema.Config, before: Generation | None = None) -> Generation:
         """What has not changed since ``before`` is taken over. Raises ConfigError."""
@@ -135,7 +137,7 @@ class GenerationMaker:
         settings = (http, files_of(http))
         if before is not None and before.settings == settings:
             return before
-        profile = make_profile(self.reactor, http)
+        profile = make_profile(self.reactor, http, self.tls_profiles.get)
         return Made(profile, settings, profile.agents)
 
     def _source(
@@ -158,6 +160,7 @@ class GenerationMaker:
             outbound=self.outbound,
             tunnel=self.tunnel,
             promregator_labels=config.discovery.promregator_labels,
+            tls_profiles=self.tls_profiles,
         )
         made = maker.make(source, config)
         return Made(made, settings, tuple(maker.agents))

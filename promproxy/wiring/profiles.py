@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import random
-import re
 import resource
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import evolve
-from OpenSSL import crypto
-from OpenSSL.SSL import Error as SslError
-from twisted.internet.ssl import (
-    Certificate,
-    PrivateCertificate,
-    TLSVersion,
-    platformTrust,
-    trustRootFromCertificates,
-)
 
-from promproxy.config.http_client import BasicAuth, Connection, HttpClient, OAuth2, TlsConfig
+from promproxy.config.http_client import BasicAuth, Connection, HttpClient, OAuth2
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
 from promproxy.http.agent import OutboundAgent, make_agent
@@ -30,16 +19,11 @@ from promproxy.http.origin import HttpProxy, basic_credentials
 from promproxy.http.outbound import Guard, Outbound, Profile
 from promproxy.http.pool import PoolLimits
 from promproxy.http.request import render_headers
-from promproxy.http.tls import TLSProfile, make_tls_profile
 from promproxy.networks import Networks
+from promproxy.wiring.tls import MakeTLSProfile, load_tls_profile
 
 TOKEN_SECONDS = 30.0
 MAX_TOKEN_ANSWER = 1 << 20
-
-_PEM_CERTIFICATE = re.compile(
-    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
-)
-_VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
 
 
 def make_outbound(reactor: Any, config: Config) -> Outbound:
@@ -60,14 +44,16 @@ def guard_of(config: Config) -> Guard:
     )
 
 
-def make_profile(reactor: Any, http: HttpClient) -> Profile:
+def make_profile(
+    reactor: Any, http: HttpClient, tls_profile: MakeTLSProfile = load_tls_profile
+) -> Profile:
     """One profile, with an agent and so with connections of its own. Raises ConfigError."""
     proxy = _proxy(http)
-    agent = _agent(reactor, http)
+    agent = _agent(reactor, http, tls_profile)
     profile = Profile(agent=agent, proxy=proxy, authorization=authorization_header(http))
     if http.oauth2 is None:
         return profile
-    token_agent = _agent(reactor, http.oauth2)
+    token_agent = _agent(reactor, http.oauth2, tls_profile)
     tokens = _tokens(reactor, http.oauth2, token_agent)
     return evolve(profile, tokens=tokens, token_agent=token_agent)
 
@@ -84,8 +70,8 @@ def make_fetcher(reactor: Any, profile: Profile, timeout: float, max_size: int) 
     )
 
 
-def _agent(reactor: Any, connection: Connection) -> OutboundAgent:
-    tls = _tls_profile(connection.tls_config)
+def _agent(reactor: Any, connection: Connection, tls_profile: MakeTLSProfile) -> OutboundAgent:
+    tls = tls_profile(connection.tls_config)
     return make_agent(reactor, tls=tls, proxy=_proxy(connection), limits=_pool_limits())
 
 
@@ -147,50 +133,3 @@ def _proxy(connection: Connection) -> HttpProxy | None:
         authorization=None if auth is None else _basic(auth),
         no_proxy=connection.no_proxy,
     )
-
-
-def _tls_profile(tls: TlsConfig) -> TLSProfile:
-    options: dict[str, Any] = {"raiseMinimumTo": _VERSIONS[tls.min_version]}
-    if tls.cert_file is not None and tls.key_file is not None:
-        options.update(_client_certificate(tls.cert_file, tls.key_file))
-    return make_tls_profile(
-        trust_root=_trust_root(tls), server_name=tls.server_name or None, **options
-    )
-
-
-def _trust_root(tls: TlsConfig) -> Any:
-    if tls.insecure_skip_verify:
-        return None
-    if tls.ca_file is None:
-        return platformTrust()
-    return trustRootFromCertificates(_certificates(tls.ca_file))
-
-
-def _client_certificate(cert_file: Path, key_file: Path) -> dict[str, Any]:
-    chain = _certificates(cert_file)
-    try:
-        own = PrivateCertificate.loadPEM(chain[0].dumpPEM() + b"\n" + _read(key_file))
-    except (crypto.Error, SslError, ValueError) as error:
-        raise ConfigError(f"{key_file}: no key in PEM") from error
-    return {
-        "privateKey": own.privateKey.original,
-        "certificate": own.original,
-        "extraCertChain": [certificate.original for certificate in chain[1:]],
-    }
-
-
-def _certificates(file: Path) -> list[Any]:
-    try:
-        found = [Certificate.loadPEM(pem) for pem in _PEM_CERTIFICATE.findall(_read(file))]
-    except (crypto.Error, ValueError) as error:
-        raise ConfigError(f"{file}: holds a broken certificate") from error
-    if not found:
-        raise ConfigError(f"{file}: holds no certificate in PEM")
-    return found
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error

@@ -30,6 +30,7 @@ from promproxy.sources.pushprox.source import PushProxSource
 from promproxy.target_groups import GroupRules
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.wiring.profiles import make_fetcher, make_profile
+from promproxy.wiring.tls import TLSProfiles
 from promproxy.wiring.tunnel import client_rules
 
 
@@ -45,6 +46,7 @@ class SourceMaker:
     outbound: Outbound
     tunnel: TunnelAgent
     promregator_labels: bool
+    tls_profiles: TLSProfiles = field(factory=TLSProfiles)
     agents: list[OutboundAgent] = field(factory=list, init=False)
 
     def make(self, source: schema.Source, config: schema.Config) -> Source:
@@ -114,7 +116,7 @@ class SourceMaker:
         )
 
     def _fetcher(self, http: HttpClient, timeout: float, max_size: int) -> Fetcher:
-        profile = make_profile(self.reactor, http)
+        profile = make_profile(self.reactor, http, self.tls_profiles.get)
         self.agents.extend(profile.agents)
         return make_fetcher(self.reactor, profile, timeout, max_size)
 
