@@ -18,6 +18,8 @@ from promproxy.target import Target
 
 SCRAPE_PATH = "/singleTargetMetrics"
 METRICS_PATH = "/metrics"
+PROMREGATOR_METRICS_PATH = "/promregatorMetrics"
+PROMREGATOR_PATH_LABEL = "__meta_promregator_target_path"
 OWN_SOURCE = "promproxy"  # what __meta_promproxy_source says of our own metrics endpoint
 
 _PLACEHOLDER = b"\0"
@@ -26,21 +28,31 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<p
 
 @frozen(kw_only=True)
 class EntryStyle:
-    """What the configuration says about every entry."""
+    """What the configuration says about every entry.
+
+    ``promregator_labels``: give each the label whose value configurations made for Promregator
+    put into ``__metrics_path__``.
+    """
 
     scheme: str = "http"
     path_prefix: str = ""
+    promregator_labels: bool = False
 
     def target_entry(self, target: Target) -> bytes:
         """A target's entry, with the placeholder."""
         path = f"{self.path_prefix}{SCRAPE_PATH}/{target.id}"
-        return self._entry(path, target.source, json.dumps(target.instance), target.labels)
+        labels = {**target.labels, **self._promregator_path(path)}
+        return self._entry(path, target.source, json.dumps(target.instance), labels)
 
     def own_entries(self, wanted: bool | Sequence[str] = True) -> list[bytes]:
         """Our own metrics endpoint: none, with the placeholder, or that of each replica."""
         own = [_PLACEHOLDER.decode()] if wanted is True else wanted or ()
         path = f"{self.path_prefix}{METRICS_PATH}"
-        return [self._entry(path, OWN_SOURCE, f'"{address}"', {}, address) for address in own]
+        labels = self._promregator_path(f"{self.path_prefix}{PROMREGATOR_METRICS_PATH}")
+        return [self._entry(path, OWN_SOURCE, f'"{address}"', labels, address) for address in own]
+
+    def _promregator_path(self, path: str) -> Mapping[str, str]:
+        return {PROMREGATOR_PATH_LABEL: path} if self.promregator_labels else {}
 
     def _entry(
         self,

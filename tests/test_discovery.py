@@ -102,6 +102,18 @@ class EntryTests(SynchronousTestCase):
             ["/p/singleTargetMetrics/vms/db:9100", "/p/metrics"],
         )
 
+    def test_path_label_of_promregator(self) -> None:
+        """Its users' configurations make `__metrics_path__` of it: our URL, not the target's."""
+        style = EntryStyle(path_prefix="/p", promregator_labels=True)
+        name = "__meta_promregator_target_path"
+        groups = groups_for("a", style.target_entry(TARGET), *style.own_entries())
+        self.assertEqual(
+            [group["labels"][name] for group in groups],
+            ["/p/singleTargetMetrics/vms/db:9100", "/p/promregatorMetrics"],
+        )
+        [group] = groups_for("a", EntryStyle().target_entry(TARGET))
+        self.assertNotIn(name, group["labels"])
+
     def test_labels_that_pretend_to_be_ours(self) -> None:
         """A source cannot say that its target belongs to another one."""
         target = evolve(TARGET, labels={"__meta_promproxy_source": "other"})

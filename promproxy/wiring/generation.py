@@ -110,7 +110,9 @@ class GenerationMaker:
         """What has not changed since ``before`` is taken over. Raises ConfigError."""
         discovery = config.discovery
         style = EntryStyle(
-            scheme=discovery.scheme or self.scheme, path_prefix=discovery.path_prefix
+            scheme=discovery.scheme or self.scheme,
+            path_prefix=discovery.path_prefix,
+            promregator_labels=discovery.promregator_labels,
         )
         is_same_style = before is not None and before.style == style
         profiles = {"": HttpClient(), **config.outbound}

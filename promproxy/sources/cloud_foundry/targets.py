@@ -257,13 +257,13 @@ class _AppTargets:
             for name, template in wish.rule.labels.items():
                 labels[name] = template.format_map(values)
         if self.style.promregator_labels:
-            labels.update(self._promregator_labels(wish, index))
+            labels.update(self._promregator_labels(index))
         return labels
 
-    def _promregator_labels(self, wish: Wish, index: int) -> dict[str, str]:
+    def _promregator_labels(self, index: int) -> dict[str, str]:
+        # Its label for the path is that of our own URL, which `promproxy.discovery` knows.
         prefix = "__meta_promregator_target_"
         return {
-            f"{prefix}path": wish.path,
             f"{prefix}orgName": self.org.name,
             f"{prefix}spaceName": self.space.name,
             f"{prefix}applicationName": self.app.name,

@@ -198,12 +198,11 @@ class LabelTests(SynchronousTestCase):
 
     def test_promregator_labels(self) -> None:
         """Only where they are asked for; always about the app."""
-        labels = self.labels(Rule(paths=("/m",)), promregator_labels=True, by_process=True)
+        labels = self.labels(promregator_labels=True, by_process=True)
         prefix = "__meta_promregator_target_"
         self.assertEqual(
             {name[len(prefix) :]: v for name, v in labels.items() if name.startswith(prefix)},
             {
-                "path": "/m",
                 "orgName": "Acme",
                 "spaceName": "Prod",
                 "applicationName": "Shop",
