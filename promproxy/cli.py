@@ -9,10 +9,18 @@ from collections.abc import Sequence
 from twisted.internet import reactor
 
 from promproxy import __version__
-from promproxy.commands import check, demo, discover, hash_password, simulate, sync
+from promproxy.commands import (
+    check,
+    demo,
+    discover,
+    hash_password,
+    import_promregator,
+    simulate,
+    sync,
+)
 from promproxy.errors import PromproxyError
 
-COMMANDS = (check, discover, sync, hash_password, simulate, demo)
+COMMANDS = (check, discover, sync, import_promregator, hash_password, simulate, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ PURE = (
     "sources.cloud_foundry.label_selector sources.cloud_foundry.resources "
     "sources.cloud_foundry.routes sources.cloud_foundry.rules sources.cloud_foundry.targets "
     "sources.pushprox.targets tunnel.exchange",
-    "config discovery forwarding target_groups",
+    "config discovery forwarding target_groups migration",
 )
 ROWS = (
     *PURE,

@@ -17,7 +17,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.logger import globalLogBeginner
 from twisted.web.resource import Resource
 
 from promproxy.backoff import next_delay
@@ -27,6 +27,7 @@ from promproxy.config.load import load_section
 from promproxy.config.units import duration_from_text, size_from_text
 from promproxy.errors import ConfigError
 from promproxy.http.document import DocumentClient
+from promproxy.journal import observer
 from promproxy.refresh_loop import RefreshLoop
 from promproxy.sync.follower import Follower, Places
 from promproxy.sync.metrics import Figures
@@ -124,7 +125,7 @@ def run(options: Namespace, reactor: Any) -> int:
     follower = _make_follower(options, reactor)
     if options.once:
         return run_under_reactor(lambda: _once(follower))
-    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([observer()], redirectStandardIO=False)
     return run_under_reactor(lambda: _for_ever(follower, options, reactor))
 
 

@@ -33,13 +33,7 @@ def load_web_file(file: Path) -> WebFile:
 def load_section(cls: type[T], file: Path, environ: Mapping[str, str] | None) -> T:
     """What a file says of a schema class, all of whose fields have defaults. Raises ConfigError."""
     file = file.absolute()
-    try:
-        content = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
-    return section_from_text(cls, content, file, environ)
+    return section_from_text(cls, read_text(file), file, environ)
 
 
 def config_from_text(content: str, file: Path, environ: Mapping[str, str]) -> Config:
@@ -51,8 +45,27 @@ def section_from_text(
     cls: type[T], content: str, file: Path, environ: Mapping[str, str] | None
 ) -> T:
     """The same for any schema class, all of whose fields have defaults."""
+    node = compose(content, file)
+    if node is None:
+        return cls()
+    line = node.start_mark.line + 1
+    return section(cls)(Place(node=node, file=file, line=line, path="", environ=environ))
+
+
+def read_text(file: Path) -> str:
+    """What a file holds. Raises ConfigError."""
     try:
-        node = yaml.compose(content, Loader=yaml.SafeLoader)
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
+
+
+def compose(content: str, file: Path) -> yaml.Node | None:
+    """The YAML node that a text is, None where it says nothing. Raises ConfigError."""
+    try:
+        node: yaml.Node | None = yaml.compose(content, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark is not None else 1
@@ -64,10 +77,7 @@ def section_from_text(
         raise ConfigError(f"{file}: nested too deeply") from error
     except (ValueError, OverflowError) as error:  # PyYAML does not check the number
         raise ConfigError(f"{file}: no valid YAML: an escape that is no character") from error
-    if node is None:
-        return cls()
-    line = node.start_mark.line + 1
-    return section(cls)(Place(node=node, file=file, line=line, path="", environ=environ))
+    return node
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,9 @@ class Foundation(Peer):
 
     def _control(self, method: str, path: str, document: Any = None) -> Any:
         connection = HTTPConnection(HOST, self.port, timeout=30)
+        if self.scheme == "https":
+            anyone = ssl._create_unverified_context()
+            connection = HTTPSConnection(HOST, self.port, timeout=30, context=anyone)
         try:
             body = None if document is None else json.dumps(document)
             connection.request(method, f"/simulation/{path}", body)
@@ -200,6 +204,21 @@ class CloudFoundryTestCase(PeersTestCase):
     def start_foundation(self, *options: str, **sizes: int) -> Foundation:
         simulated = foundation(self.folder, *options, **sizes)
         self.start(simulated)
+        return simulated
+
+    def start_with_tls(self, pem: Path, **sizes: int) -> Foundation:
+        """With TLS for the API alone: it is the router that tells when it is there."""
+        simulated = foundation(self.folder, **sizes)
+        certificate = f"privateKey={pem}:certKey={pem}"
+        simulated.command += ["--api", f"ssl:{simulated.port}:interface={HOST}:{certificate}"]
+        simulated.scheme = "https"
+        ready = Peer(
+            command=simulated.command,
+            port=simulated.router_port,
+            folder=self.folder,
+            environment=ENVIRONMENT,
+        )
+        self.start(ready)
         return simulated
 
     def start_daemon(self, *sources: dict[str, Any]) -> Peer:

@@ -13,9 +13,7 @@ from tests.integration.foundation import (
     ENVIRONMENT,
     PROMPROXY,
     CloudFoundryTestCase,
-    Foundation,
     answered_by,
-    foundation,
 )
 from tests.integration.peers import HOST, Peer, eventually, free_port
 
@@ -120,27 +118,13 @@ class DiscoverTests(CloudFoundryTestCase):
         trusted, server = self.folder / "ca.pem", self.folder / "api.pem"
         trusted.write_bytes(authority.pem)
         server.write_bytes(authority.issue(HOST))
-        simulated = self.start_with_tls(f"privateKey={server}:certKey={server}")
+        simulated = self.start_with_tls(server, apps=3, instances=4)
         done = self.run_discover(simulated.source())
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, "^promproxy: GET https://.*: TLS certificate not accepted\n$")
         for tls in ({"ca_file": str(trusted)}, {"insecure_skip_verify": True}):
             table = self.discover(simulated.source(tls_config=tls))
             self.assertTrue(table.startswith("cf: 4 targets"), table)
-
-    def start_with_tls(self, certificate: str) -> Foundation:
-        """With TLS for the API alone: it is the router that tells when it is there."""
-        simulated = foundation(self.folder, apps=3, instances=4)
-        simulated.command += ["--api", f"ssl:{simulated.port}:interface={HOST}:{certificate}"]
-        simulated.scheme = "https"
-        ready = Peer(
-            command=simulated.command,
-            port=simulated.router_port,
-            folder=self.folder,
-            environment=ENVIRONMENT,
-        )
-        self.start(ready)
-        return simulated
 
     def test_reader_that_has_enough(self) -> None:
         """Such as head: no traceback."""

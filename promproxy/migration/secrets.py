@@ -1,0 +1,59 @@
+"""Where the secrets of an imported configuration go: to files, or to the environment. Pure."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from attrs import define, field
+
+from promproxy.migration.spring import Settings, has_placeholder, ours
+
+
+@define(eq=False)
+class Secrets:
+    """Yields references to secrets, and collects what has to be put where they point to.
+
+    With a ``folder`` secrets that stand in the file are to be written below it, to ``files``;
+    without one they are left to variables of the environment.
+    """
+
+    _folder: Path | None = None
+    files: dict[Path, str] = field(factory=dict, init=False)
+    variables: list[str] = field(factory=list, init=False)
+    missing_files: list[str] = field(factory=list, init=False)
+
+    def reference(self, key: str, settings: Settings, name: str, whole: str) -> dict[str, str]:
+        """The entry for a secret, ``key`` or ``key_file``.
+
+        ``whole`` is its full name in Promregator, from which Spring makes the name of a variable.
+        """
+        setting = settings.get(name)
+        if setting is not None and has_placeholder(setting.value):
+            return {key: ours(setting.value)}
+        if setting is not None and self._folder is not None:
+            path = self._folder / _file_name(whole)
+            self.files[path] = setting.value
+            return {f"{key}_file": str(path)}
+        variable = _variable(whole)
+        self.variables.append(variable)
+        return {key: f"${{{variable}}}"}
+
+    def pem_file(self, settings: Settings, name: str, whole: str) -> str:
+        """The path of a certificate or key that stands in the file."""
+        path = (self._folder or Path()) / f"{_file_name(whole)}.pem"
+        setting = settings.get(name)
+        if setting is not None and self._folder is not None:
+            self.files[path] = setting.value.replace("\\n", "\n")
+        else:
+            self.missing_files.append(str(path))
+        return str(path)
+
+
+def _variable(name: str) -> str:
+    """As Spring names it, so that whoever had it in the environment need not rename it."""
+    return re.sub(r"[.\[\]]+", "_", name.replace("-", "")).strip("_").upper()
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
