@@ -5,8 +5,10 @@ from __future__ import annotations
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from promproxy.access import SCRAPE, Caller
 from promproxy.registry import Registry
 from promproxy.web.answers import plain_answer
+from promproxy.web.request import PlainRequest
 
 
 class HealthyResource(Resource):
@@ -21,7 +23,10 @@ class HealthyResource(Resource):
 
 
 class ReadyResource(Resource):
-    """200 once ``/discovery`` can be served; before that 503, and which sources are missing."""
+    """200 once ``/discovery`` can be served; before that 503, and which sources are missing.
+
+    It is open to probes, so why a source is missing is told only to those who may scrape.
+    """
 
     isLeaf = True
     page = "ready"
@@ -30,13 +35,15 @@ class ReadyResource(Resource):
         super().__init__()
         self._registry = registry
 
-    def render_GET(self, request: Request) -> bytes:
+    def render_GET(self, request: PlainRequest) -> bytes:
         """One line per missing source, or that there is none."""
         missing = self._registry.missing()
         if not missing:
             return plain_answer(request, 200, "promproxy is ready.")
-        lines = []
-        for name in missing:
-            state = self._registry.states[name]
-            lines.append(f"{name}: {state.last_error or 'its first refresh is under way'}")
+        lines = [f"{name}{self._why(name, request.caller)}" for name in missing]
         return plain_answer(request, 503, "not ready, sources missing:\n" + "\n".join(lines))
+
+    def _why(self, name: str, caller: Caller) -> str:
+        if not caller.may(SCRAPE):
+            return ""
+        return f": {self._registry.states[name].last_error or 'its first refresh is under way'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
@@ -16,12 +16,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 
-@frozen(eq=False)
-class ServerTls:
-    """What connections are made with. Where ``verifies``, certificates shown were verified."""
+class ServerContext(SSL.Context):
+    """What connections are made with. Where it ``verifies``, certificates shown were verified."""
 
-    context: SSL.Context
-    verifies: bool
+    verifies = False
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -29,13 +27,11 @@ class ServerTls:
 class ServerConnections:
     """Makes the TLS side of new connections, with whatever is the newest; the others stay."""
 
-    newest: ServerTls
+    newest: ServerContext
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """See the interface."""
-        connection = SSL.Connection(self.newest.context, None)
-        connection.set_app_data(self.newest)  # which its certificate is later judged by
-        return connection
+        return SSL.Connection(self.newest, None)
 
 
 class TlsFactory(TLSMemoryBIOFactory):
@@ -58,8 +54,11 @@ def verified_sans(transport: object) -> frozenset[str] | None:
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return None
     connection: SSL.Connection | None = transport.getHandle()
-    tls = None if connection is None else connection.get_app_data()
-    if connection is None or not isinstance(tls, ServerTls) or not tls.verifies:
+    if connection is None:
+        return None
+    # By what it was made with, which need not be the newest.
+    context = connection.get_context()
+    if not isinstance(context, ServerContext) or not context.verifies:
         return None
     certificate = connection.get_peer_certificate()
     return None if certificate is None else sans_of(certificate.to_cryptography())

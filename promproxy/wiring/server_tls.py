@@ -11,7 +11,7 @@ from OpenSSL import SSL
 
 from promproxy.config.web_file import TlsServer
 from promproxy.errors import ConfigError
-from promproxy.web.tls import ServerTls, sans_of
+from promproxy.web.tls import ServerContext, sans_of
 
 _VERSIONS = {"TLS12": SSL.TLS1_2_VERSION, "TLS13": SSL.TLS1_3_VERSION}
 
@@ -29,9 +29,10 @@ _MODES = {
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
-def make_server_tls(settings: TlsServer) -> ServerTls:
+def make_server_context(settings: TlsServer) -> ServerContext:
     """What new connections are made with. Raises ConfigError."""
-    context = SSL.Context(SSL.TLS_METHOD)
+    context = ServerContext(SSL.TLS_METHOD)
+    context.verifies = settings.verifies
     context.set_min_proto_version(_VERSIONS[settings.min_version])
     context.set_max_proto_version(_VERSIONS[settings.max_version])
     context.set_options(
@@ -47,7 +48,7 @@ def make_server_tls(settings: TlsServer) -> ServerTls:
         _use_authorities(context, settings.client_ca_file)
     context.set_verify(_MODES[settings.client_auth_type], _verifier(settings))
     context.set_cipher_list(_CIPHERS)
-    return ServerTls(context, settings.verifies)
+    return context
 
 
 def _choose_protocol(_connection: object, offered: Sequence[bytes]) -> Any:

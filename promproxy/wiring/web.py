@@ -10,8 +10,8 @@ from attrs import field, frozen
 from promproxy.config.web_file import HttpServer, WebFile
 from promproxy.errors import ConfigError
 from promproxy.file_watch import contents_of
-from promproxy.web.tls import ServerTls
-from promproxy.wiring.server_tls import make_server_tls
+from promproxy.web.tls import ServerContext
+from promproxy.wiring.server_tls import make_server_context
 
 
 @frozen(eq=False)
@@ -19,7 +19,7 @@ class Web:
     """How callers reach us. ``contents`` is what the files held that the settings name."""
 
     settings: WebFile = WebFile()
-    tls: ServerTls | None = None
+    tls: ServerContext | None = None
     contents: Mapping[Path, bytes] = field(factory=dict)
 
 
@@ -31,7 +31,7 @@ def make_web(settings: WebFile, before: Web | None = None) -> Web:
     tls = settings.tls_server_config
     if before is not None and (before.tls is None) != (tls is None):
         raise ConfigError("tls_server_config: to begin or to end with TLS takes a restart")
-    return Web(settings, None if tls is None else make_server_tls(tls), contents)
+    return Web(settings, None if tls is None else make_server_context(tls), contents)
 
 
 def header_lines(http: HttpServer) -> bytes:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -235,16 +236,24 @@ class Prometheus(Peer):
         return int(value)
 
 
-def prometheus(folder: Path, discovery_url: str, discovery_file: Path) -> Prometheus:
-    """A Prometheus that reads a discovery document from a URL, and one from a file."""
+def prometheus(
+    folder: Path,
+    discovery_url: str,
+    discovery_file: Path,
+    client: Mapping[str, object] = MappingProxyType({}),
+) -> Prometheus:
+    """A Prometheus that reads a discovery document from a URL, and one from a file.
+
+    ``client`` are its settings for asking that URL, and for scraping.
+    """
     port = free_port()
-    http_sd = {"url": discovery_url, "refresh_interval": "1s"}
+    http_sd = {"url": discovery_url, "refresh_interval": "1s", **client}
     file_sd = {"files": [str(discovery_file)], "refresh_interval": "1s"}
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [
-            {"job_name": "http_sd", "http_sd_configs": [http_sd]},
-            {"job_name": "file_sd", "file_sd_configs": [file_sd]},
+            {"job_name": "http_sd", "http_sd_configs": [http_sd], **client},
+            {"job_name": "file_sd", "file_sd_configs": [file_sd], **client},
         ],
     }
     path = folder / "prometheus.yml"

@@ -210,10 +210,20 @@ class SocketTestCase(TestCase):
         source = "{name: vms, files: {paths: [targets.json]}}"
         return f"listen: [{listen}]\nsources: [{source}{more_sources}]\n"
 
-    async def daemon(self, listen: str = "", more_sources: str = "", more: str = "") -> None:
-        """A daemon on this reactor; it has read its targets (``more``: configuration)."""
-        text = self.config(listen, more_sources) + more
-        daemon = make_daemon(config_from_text(text, self.folder / "p.yml", {}), reactor)
+    async def daemon(
+        self, listen: str = "", more_sources: str = "", more: str = "", web: str | None = None
+    ) -> None:
+        """A daemon on this reactor; it has read its targets.
+
+        ``more`` is configuration, ``web`` the web configuration.
+        """
+        config = config_from_text(
+            self.config(listen, more_sources) + more, self.folder / "p.yml", {}
+        )
+        web_file = None if web is None else self.folder / "web.yml"
+        if web_file is not None and web is not None:
+            web_file.write_text(web)
+        daemon = make_daemon(config, reactor, load=lambda: config, web_file=web_file)
         daemon.privilegedStartService()
         daemon.startService()
         self.addCleanup(daemon.stopService)
