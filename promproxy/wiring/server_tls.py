@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from promproxy.config.web_file import TlsServer
 from promproxy.errors import ConfigError
@@ -95,8 +96,10 @@ def _verifier(settings: TlsServer) -> Any:
     allowed = frozenset(settings.client_allowed_sans)
 
     def accept(_connection: object, certificate: Any, _error: int, depth: int, is_ok: int) -> bool:
-        if settings.verifies and not is_ok:
-            return False
+        if not is_ok:
+            if settings.verifies:
+                return False
+            _forget_errors()
         return (
             depth > 0
             or not allowed
@@ -104,3 +107,13 @@ def _verifier(settings: TlsServer) -> Any:
         )
 
     return accept
+
+
+def _forget_errors() -> None:
+    """Empty OpenSSL's list of errors, which is the thread's.
+
+    What was wrong with a certificate that is accepted all the same would else be taken, with older
+    versions, for an error of the next connection that is read from.
+    """
+    with contextlib.suppress(crypto.Error):
+        crypto.load_privatekey(crypto.FILETYPE_PEM, b"")  # fails, and takes them all out
