@@ -26,16 +26,15 @@ from promproxy.config.http_client import HttpClient, problem_with_url
 from promproxy.config.load import load_section
 from promproxy.config.units import duration_from_text, size_from_text
 from promproxy.errors import ConfigError
-from promproxy.http.document import DocumentClient
 from promproxy.journal import observer
 from promproxy.refresh_loop import RefreshLoop
+from promproxy.sync.connection import Connection
 from promproxy.sync.follower import Follower, Places
 from promproxy.sync.metrics import Figures
 from promproxy.web.health import HealthyResource
 from promproxy.web.metrics import MetricsResource
 from promproxy.web.site import PromproxySite
 from promproxy.wiring.endpoints import make_endpoint
-from promproxy.wiring.profiles import make_fetcher, make_profile
 
 DESCRIPTION = """
 Fetches the http_sd document at URL and replaces FILE whenever it has changed. Whatever fails, FILE
@@ -130,11 +129,15 @@ def run(options: Namespace, reactor: Any) -> int:
 
 
 def _make_follower(options: Namespace, reactor: Any) -> Follower:
-    http = HttpClient()
-    if options.http_config_file is not None:
-        http = load_section(HttpClient, options.http_config_file, os.environ)
-    profile = make_profile(reactor, http)
-    fetcher = make_fetcher(reactor, profile, options.timeout, int(options.max_size))
+    connection = Connection(
+        reactor=reactor,
+        settings=lambda: _http_settings(options.http_config_file),
+        url=options.url,
+        interval=options.interval,
+        timeout=options.timeout,
+        max_size=int(options.max_size),
+    )
+    connection.check()
     figures = Figures(file=str(options.file))
     if options.once:
         figures.attempts = None
@@ -142,12 +145,16 @@ def _make_follower(options: Namespace, reactor: Any) -> Follower:
         with suppress(OSError):  # there is none yet, or writing it will tell why
             figures.recall(options.metrics_file.read_text(encoding="utf-8", errors="replace"))
     return Follower(
-        client=DocumentClient(options.url, options.interval, fetcher),
+        client=connection.client,
         places=Places(file=options.file, mode=options.mode, metrics=options.metrics_file),
         figures=figures,
         clock=reactor,
         in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
     )
+
+
+def _http_settings(file: Path | None) -> HttpClient:
+    return HttpClient() if file is None else load_section(HttpClient, file, os.environ)
 
 
 async def _once(follower: Follower) -> int:

@@ -35,10 +35,11 @@ class Places:
 class Follower:
     """Fetches the document and, where it has changed and is sound, replaces the file.
 
-    Whatever fails, the file stays as it is. ``in_thread`` runs what blocks.
+    Whatever fails, the file stays as it is. ``client`` yields that for an attempt, or raises
+    SourceError; ``in_thread`` runs what blocks.
     """
 
-    client: DocumentClient
+    client: Callable[[], DocumentClient]
     places: Places
     figures: Figures
     clock: IReactorTime
@@ -82,9 +83,10 @@ class Follower:
 
     async def _update(self) -> bool:
         """Whether the file was written."""
+        client = self.client()
         if self._written is None or self._written != _state(self.places.file):
-            self.client.forget()  # someone else has changed it, or removed it
-        document = await self.client.changed()
+            client.forget()  # someone else has changed it, or removed it
+        document = await client.changed()
         if document is None:
             return False
         targets = 0
@@ -98,9 +100,9 @@ class Follower:
         try:
             await in_slices(count(), self.clock)
         except SourceError as error:
-            raise self.client.failed(str(error)) from error
+            raise client.failed(str(error)) from error
         has_changed = await self._write(self.places.file, document.body, self.places.mode)
-        self.client.keep(document)
+        client.keep(document)
         self.figures.targets = targets
         self._written = _state(self.places.file)
         if has_changed:

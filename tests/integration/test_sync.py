@@ -50,11 +50,11 @@ class SyncTestCase(PeersTestCase):
         self.assertEqual(done.stdout, "")
         return done.returncode, done.stderr
 
-    def follow(self, url: str) -> Peer:
+    def follow(self, url: str, *more: str) -> Peer:
         """The command that follows, with its metrics on a port."""
         port = free_port()
         listen = f"tcp:{port}:interface={HOST}"
-        options = ["--interval", "200ms", "--timeout", "2s", "--metrics-listen", listen]
+        options = ["--interval", "200ms", "--timeout", "2s", "--metrics-listen", listen, *more]
         command = [*PROMPROXY, "sync", *options, url, str(self.file)]
         peer = Peer(command=command, port=port, folder=self.folder, environment=ENVIRONMENT)
         self.start(peer)
@@ -239,6 +239,23 @@ class FollowTests(SyncTestCase):
         self.assertIn(sync.stop(), (0, -15))
         self.assertNotIn("Traceback", sync.output)
         self.assertTrue(self.file.exists())
+
+    def test_renewed_password(self) -> None:
+        """Taken up with the next attempt, without a restart; an empty file is told of."""
+        document = self.serve(GROUPS)
+        password, http = self.folder / "password", self.folder / "http.yml"
+        password.write_text("one")
+        http.write_text("authorization: {credentials_file: password}\n")
+        sync = self.follow(f"http://{document.address}/", "--http-config-file", str(http))
+        for text in ("one", "two"):
+            password.write_text(text)
+            self.await_authorization(document, f"Bearer {text}")
+        password.write_text("")
+        eventually(lambda: self.assertIn(f"{password} is empty", sync.output))
+        self.assertTrue(self.file.exists())
+
+    def await_authorization(self, document: ServedDocument, expected: str) -> None:
+        eventually(lambda: self.assertEqual(document.heads[-1]["Authorization"], expected))
 
     def test_own_metrics(self) -> None:
         """On its port, which it says cannot be had where that is so."""

@@ -47,8 +47,9 @@ class FollowerTests(SynchronousTestCase):
     def make(self, agent: Any = None, **places: Any) -> Follower:
         agent = agent or RequestTraversalAgent(self.server)
         fetcher = Fetcher(agent=agent, clock=self.clock, timeout=30.0, max_size=1000)
+        client = DocumentClient(URL, 60.0, fetcher)
         return Follower(
-            client=DocumentClient(URL, 60.0, fetcher),
+            client=lambda: client,
             places=Places(**{"file": self.file, **places}),
             figures=Figures(file=str(self.file)),
             clock=self.clock,
