@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from promproxy.config.reference import SectionReference, Setting, kinds, sections
+from promproxy.migration.promregator_options import OPTIONS
 
 HERE = Path(__file__).absolute().parent
 
@@ -31,6 +32,15 @@ def configuration() -> Iterator[str]:
     yield "|---|---|"
     for name, doc in kinds().items():
         yield f"| {_cell(f'<{name}>')} | {_cell(doc.rstrip('.'))} |"
+
+
+def promregator_options() -> Iterator[str]:
+    """What the import makes of each option of Promregator."""
+    yield "| option | in promproxy.yml |"
+    yield "|---|---|"
+    for option in OPTIONS:
+        becomes = f"`{option.becomes}`" if option.becomes else f"none: {option.why}"
+        yield f"| `{option.name}` | {becomes} |"
 
 
 def _heading(place: str) -> str:
@@ -75,6 +85,7 @@ def slug(heading: str) -> str:
 
 PARTS: Mapping[str, tuple[Path, Callable[[], Iterator[str]]]] = {
     "configuration": (HERE / "configuration.md", configuration),
+    "promregator-options": (HERE / "migrating.md", promregator_options),
 }
 
 
