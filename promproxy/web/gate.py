@@ -10,6 +10,7 @@ from twisted.web.resource import IResource
 
 from promproxy.access import PAGES, SCRAPE, Access, Caller
 from promproxy.web.answers import RETRY_AFTER_SECONDS, plain_answer
+from promproxy.web.head import AUTHORIZATION, PROXY_AUTHORIZATION
 from promproxy.web.passwords import Passwords, TooManyChecks
 from promproxy.web.request import PlainRequest
 
@@ -42,9 +43,8 @@ class Gate:
         if self._passwords is None or page in self.access.open_pages:
             self._let_in(request, resource, "")
             return
-        header = request.fields.last(
-            b"proxy-authorization" if request.is_proxied else b"authorization"
-        )
+        name = PROXY_AUTHORIZATION if request.is_proxied else AUTHORIZATION
+        header = request.credentials.get(name) or request.fields.last(name)
         if header is None:
             self._let_in(request, resource, "")
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from attrs import frozen
 
@@ -27,6 +28,12 @@ METHODS = (b"GET", b"HEAD", b"POST")
 # RFC 9112, sections 3 and 5: no folded lines, no space before a colon, no bare CR or LF.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) (HTTP/1\.[01])")
 _FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\0\r\n]*\r\n)*")
+
+#: Which field has a caller's credentials for us: the second one where we are a proxy to them.
+AUTHORIZATION, PROXY_AUTHORIZATION = b"authorization", b"proxy-authorization"
+_NO_CREDENTIALS: Mapping[bytes, bytes] = MappingProxyType({})
+_CREDENTIAL_MARK = b"uthorization:"
+_NO_VALUE = re.compile(rb"[\0\r\n]")
 
 
 class RequestRefused(PromproxyError):
@@ -61,13 +68,18 @@ class Fields:
 
 @frozen(eq=False)
 class RequestHead:
-    """A request up to its body. ``stays_open`` says that another one may follow."""
+    """A request up to its body.
+
+    ``stays_open`` says that another one may follow. ``credentials`` is the field that
+    `take_credentials` has taken out.
+    """
 
     method: bytes
     uri: bytes
     version: bytes
     fields: Fields
     stays_open: bool
+    credentials: Mapping[bytes, bytes]
 
 
 def read_fields(lines: bytes) -> Fields:
@@ -111,8 +123,32 @@ def split_head(head: bytes) -> tuple[bytes, bytes]:
     return first, rest + b"\r\n" if rest else b""
 
 
+def take_credentials(lines: bytes, wanted: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """Header fields without the one of that name, which holds credentials for us, and that one.
+
+    So what is kept of the others holds no password, and serves callers with any. A name in odd
+    letters, which no client writes, stays among the others.
+    """
+    taken: dict[bytes, bytes] = {}
+    at = lines.find(_CREDENTIAL_MARK)
+    while at >= 0:
+        begin, end = lines.rfind(b"\n", 0, at) + 1, lines.find(b"\r\n", at)
+        name, _, value = lines[begin:end].partition(b":")
+        name = name.lower()
+        if name == wanted and end >= 0 and not _NO_VALUE.search(value):
+            taken[name] = value.strip(b" \t")
+            lines = lines[:begin] + lines[end + 2 :]
+            at = lines.find(_CREDENTIAL_MARK, begin)
+        else:
+            at = lines.find(_CREDENTIAL_MARK, at + 1)
+    return lines, taken
+
+
 def judge(
-    request_line: bytes, fields: Fields, takes_body: Callable[[bytes], bool] = lambda path: False
+    request_line: bytes,
+    fields: Fields,
+    takes_body: Callable[[bytes], bool] = lambda path: False,
+    credentials: Mapping[bytes, bytes] = _NO_CREDENTIALS,
 ) -> RequestHead:
     """What is asked. Raises RequestRefused.
 
@@ -135,7 +171,8 @@ def judge(
     hosts = len(fields.by_name.get(b"host", ()))
     if hosts > 1 or (is_modern and not hosts):
         raise RequestRefused(400, "there must be one Host")
-    return RequestHead(method, uri, version, fields, is_modern and not _closes(fields))
+    stays_open = is_modern and not _closes(fields)
+    return RequestHead(method, uri, version, fields, stays_open, credentials)
 
 
 def _closes(fields: Fields) -> bool:

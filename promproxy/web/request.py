@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,11 +19,11 @@ from promproxy.web.head import Fields, RequestHead
 class PlainRequest(Request):
     """A request whose body is read only if asked for; its answer has no content type of its own.
 
-    ``body`` is None where none was announced. ``fields`` are its header fields; ``requestHeaders``
-    has the same, made when first asked for. ``on_lost``, if set, is called when the caller leaves
-    before the answer is complete; clear it when done. ``caller`` is whoever asks; the site's gate
-    has let them in. ``is_proxied``: to the caller we are a proxy, so that what is meant for us
-    stands in header fields of their own.
+    ``body`` is None where none was announced. ``fields`` are its header fields but the one in
+    ``credentials``; ``requestHeaders`` has the same, made when first asked for. ``on_lost``, if
+    set, is called when the caller leaves before the answer is complete; clear it when done.
+    ``caller`` is whoever asks; the site's gate has let them in. ``is_proxied``: to the caller we
+    are a proxy, so that what is meant for us stands in header fields of their own.
     """
 
     defaultContentType = None
@@ -31,6 +31,7 @@ class PlainRequest(Request):
     caller = Caller()
     is_proxied = False
     fields: Fields
+    credentials: Mapping[bytes, bytes]
     body: RequestBody | None = None
     _passed_on = b""
     _has_passed_length = False
@@ -53,7 +54,7 @@ class PlainRequest(Request):
 
     def begin(self, head: RequestHead) -> None:
         """Find the resource, and let it answer where it is for this caller."""
-        self.fields = head.fields
+        self.fields, self.credentials = head.fields, head.credentials
         self.method, self.clientproto = head.method, head.version
         self.ask_for(head.uri)
         self.process()

@@ -16,7 +16,15 @@ from promproxy.web.answers import plain_answer
 from promproxy.web.channel import Channel
 from promproxy.web.connections import Connections
 from promproxy.web.gate import Gate
-from promproxy.web.head import RequestHead, judge, read_fields, split_head
+from promproxy.web.head import (
+    AUTHORIZATION,
+    PROXY_AUTHORIZATION,
+    RequestHead,
+    judge,
+    read_fields,
+    split_head,
+    take_credentials,
+)
 from promproxy.web.request import PlainRequest
 
 KEEP_ALIVE_SECONDS = 300.0  # Prometheus comes back after a minute or so
@@ -62,7 +70,9 @@ class PromproxySite(Site):
     def read_head(self, head: bytes) -> RequestHead:
         """A request head without its blank line. Raises RequestRefused."""
         request_line, lines = split_head(head)
-        return judge(request_line, self._read_fields(lines), self.takes_body)
+        wanted = PROXY_AUTHORIZATION if b"://" in request_line else AUTHORIZATION
+        lines, credentials = take_credentials(lines, wanted)
+        return judge(request_line, self._read_fields(lines), self.takes_body, credentials)
 
     def proxied(self, request: PlainRequest) -> IResource | None:
         """What answers a request in absolute form; None where it is one to ourselves after all."""

@@ -164,6 +164,21 @@ class UsersTests(UsersTestCase):
         self.send("/discovery", "alice", "secret")
         self.assertEqual(self.caller.answer().body, b"discovery for alice")
 
+    def test_name_of_the_header_in_any_letters(self) -> None:
+        """Also in such as no client writes."""
+        for name in ("AUTHORIZATION", "authorization", "AuThoRiZation"):
+            self.caller.send("GET", "/metrics", **{name: basic("alice", "secret").decode()})
+            self.thread.run()
+            self.assertEqual(self.caller.answer().status, 200, name)
+
+    def test_password_is_not_kept_with_the_header_fields(self) -> None:
+        """That are kept of other requests for their speed."""
+        self.get("/metrics", "alice", "secret")
+        before = self.caller.channel.site._read_fields.cache_info()
+        self.get("/metrics", "alice", "wrong")
+        after = self.caller.channel.site._read_fields.cache_info()
+        self.assertEqual((before.currsize, after.hits), (after.currsize, before.hits + 1))
+
     def test_wrong_password(self) -> None:
         """401, the same as for a user that there is not, the first time and later."""
         answers = [

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.web.head import RequestHead, RequestRefused, judge, read_fields, split_head
+from promproxy.web.head import (
+    AUTHORIZATION,
+    PROXY_AUTHORIZATION,
+    RequestHead,
+    RequestRefused,
+    judge,
+    read_fields,
+    split_head,
+    take_credentials,
+)
 
 
 def read(head: bytes) -> RequestHead:
@@ -19,6 +28,49 @@ def read(head: bytes) -> RequestHead:
 def get(*lines: str, first: str = "GET / HTTP/1.1", host: str = "Host: p\r\n") -> bytes:
     rest = "".join(f"{line}\r\n" for line in lines)
     return f"{first}\r\n{host}{rest}\r\n".encode("latin-1")
+
+
+class CredentialsTests(SynchronousTestCase):
+    """The field that is taken out before the others are read, and kept."""
+
+    def test_it_is_taken_out(self) -> None:
+        """Wherever it stands, and whatever looks like it stays."""
+        before, after = b"Host: p\r\n", b"X: authorization: z\r\nX-Authorization: c\r\n"
+        for name in (b"Authorization", b"authorization", b"Proxy-Authorization"):
+            for value in (b" Basic x", b"\tBasic x ", b"Basic x"):
+                line = name + b":" + value + b"\r\n"
+                for lines in (before + line + after, line + before + after, before + after + line):
+                    found = take_credentials(lines, name.lower())
+                    self.assertEqual(found, (before + after, {name.lower(): b"Basic x"}))
+
+    def test_last_one_counts(self) -> None:
+        """Of several; none is left, but the one that is meant for others."""
+        lines = b"Authorization: a\r\nauthorization: b\r\nProxy-Authorization: c\r\n"
+        expected = (b"Proxy-Authorization: c\r\n", {b"authorization": b"b"})
+        self.assertEqual(take_credentials(lines, AUTHORIZATION), expected)
+        expected = (b"Authorization: a\r\nauthorization: b\r\n", {b"proxy-authorization": b"c"})
+        self.assertEqual(take_credentials(lines, PROXY_AUTHORIZATION), expected)
+
+    @given(
+        st.lists(
+            st.sampled_from(
+                [b"Authorization: a", b"authorization:", b"\r\n", b"\n", b" ", b"\0", b"A: b", b":"]
+            ),
+            max_size=9,
+        )
+    )
+    def test_nothing_is_accepted_that_was_not(self, pieces: list[bytes]) -> None:
+        """What is left is well formed only if all of it was, and nothing is lost."""
+        lines = b"".join(pieces) + b"\r\n"
+        left, taken = take_credentials(lines, AUTHORIZATION)
+        try:
+            whole = read_fields(lines).by_name
+        except RequestRefused:
+            self.assertRaises(RequestRefused, read_fields, left)
+            return
+        last = {name: (values[-1],) for name, values in whole.items()}
+        rest = {name: (values[-1],) for name, values in read_fields(left).by_name.items()}
+        self.assertEqual({**rest, **{name: (value,) for name, value in taken.items()}}, last)
 
 
 class ReadTests(SynchronousTestCase):
