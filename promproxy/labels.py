@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from promproxy.target import Dropped
 
 MAX_LABEL_BYTES = 4096
+MAX_NAME_LENGTH = 1024
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _CONSUMED = re.compile(r"__address__|__scheme__|__metrics_path__|__param_.*|instance", re.DOTALL)
@@ -25,7 +26,7 @@ def is_label_name(name: object) -> bool:
 
 def problem_with_label(name: object, value: object) -> str | None:
     """Why Prometheus would refuse this label, as a metric's label value, or None."""
-    if not is_label_name(name):
+    if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or not is_label_name(name):
         return "label_name"
     if not isinstance(value, str):
         return "label_value_type"

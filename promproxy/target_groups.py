@@ -18,6 +18,10 @@ from promproxy.ids import endpoint_suffix, safe_id
 from promproxy.labels import passed_labels, problem_with_label, shown
 from promproxy.target import Dropped, Target
 
+# All of a group's targets have its labels, so a short document may stand for a lot of memory.
+MAX_EXPANDED_BYTES = 1 << 30
+_TARGET_BYTES = 1000  # of a target without labels, roughly
+
 _ADDRESS = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _SAFE_IN_PATH = "/$&+,:;=@~"  # what Go's net/url leaves alone, as Prometheus would send it
 _PARAM = "__param_"
@@ -50,8 +54,9 @@ class _Endpoint:
 def targets_from_groups(groups: Iterable[object], rules: GroupRules) -> Iterator[Target | Dropped]:
     """Each target of the groups, and what had to be left out.
 
-    Raises SourceError where a group has not the format's shape.
+    Raises SourceError where a group has not the format's shape, or where all would be too much.
     """
+    size = 0
     for number, group in enumerate(groups, 1):
         if not isinstance(group, Mapping):
             raise SourceError(f"group {number} is no mapping with 'targets' and 'labels'")
@@ -60,6 +65,9 @@ def targets_from_groups(groups: Iterable[object], rules: GroupRules) -> Iterator
             raise SourceError(f"group {number}: 'targets' is no list")
         if not isinstance(labels, Mapping):
             raise SourceError(f"group {number}: 'labels' is no mapping")
+        size += len(addresses) * (_TARGET_BYTES + _size_of(labels))
+        if size > MAX_EXPANDED_BYTES:
+            raise SourceError(f"group {number}: the targets so far, with their labels, take 1 GB")
         yield from _targets_of_group(addresses, labels, rules, f"group {number}")
 
 
@@ -79,6 +87,12 @@ def _targets_of_group(
             yield Dropped(f"target {shown(address)} of {where}", "host_not_allowed")
         else:
             yield _target(*place, endpoint, labels, rules)
+
+
+def _size_of(labels: Mapping[object, object]) -> int:
+    """Roughly, in bytes."""
+    texts = (text for label in labels.items() for text in label if isinstance(text, str))
+    return sum(map(len, texts))
 
 
 def _host_and_port(address: object) -> tuple[str, int] | None:

@@ -45,6 +45,11 @@ class LabelNameTests(SynchronousTestCase):
 
 
 class ProblemWithLabelTests(SynchronousTestCase):
+    def test_longest_name(self) -> None:
+        """Longer than any that Prometheus's storages take."""
+        self.assertIsNone(problem_with_label("a" * 1024, "x"))
+        self.assertEqual(problem_with_label("a" * 1025, "x"), "label_name")
+
     def test_longest_value(self) -> None:
         """4 kB pass, one byte more does not; bytes are counted, not characters."""
         self.assertIsNone(problem_with_label("a", "x" * 4096))

@@ -176,6 +176,15 @@ class TargetsFromGroupsTests(SynchronousTestCase):
             error = self.assertRaises(SourceError, found_in, {"targets": []}, group)
             self.assertEqual(str(error), message)
 
+    def test_short_document_that_stands_for_a_lot(self) -> None:
+        """It is refused before it takes the memory, and a large one of the usual kind is not."""
+        labels = {f"l{number}": "x" * 4000 for number in range(100)}
+        error = self.assertRaises(
+            SourceError, found_in, {"targets": []}, {"targets": ["a:1"] * 3000, "labels": labels}
+        )
+        self.assertEqual(str(error), "group 2: the targets so far, with their labels, take 1 GB")
+        self.assertEqual(len(found_in({"targets": ["a:1"] * 2000, "labels": labels})), 2000)
+
     def test_no_labels(self) -> None:
         """They may be missing, or null as some generators write it."""
         for labels in ({}, {"labels": None}, {"labels": {}}):

@@ -147,7 +147,7 @@ def split_url(
     parts = urlsplit(url)
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
         raise ValueError("a URL is http:// or https:// and a host, without a user name")
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     peer = (router.host, router.port) if router else (parts.hostname, port)
     origin = Origin(
         scheme=parts.scheme,

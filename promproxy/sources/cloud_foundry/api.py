@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 
 from promproxy.errors import DeadlinePassed, ScrapeError, SourceError
 from promproxy.http.fetch import Fetcher
+from promproxy.http.origin import split_url
 from promproxy.sources.cloud_foundry.uaa import Credentials, TokenKeeper
 from promproxy.sources.cloud_foundry.verdict import Judgement, Verdict, judge
 
@@ -144,11 +145,13 @@ class Api:
         try:
             links = json.loads(text)["links"]
             link = links.get("uaa") or links["login"]
-            href = link["href"]
+            href: str = link["href"]
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise SourceError(f"GET {self.url}/: no Cloud Foundry API: it names no UAA") from error
-        if not isinstance(href, str) or not href.startswith(("http://", "https://")):
-            raise SourceError(f"GET {self.url}/: its UAA has no http or https address")
+        try:
+            split_url(href)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SourceError(f"GET {self.url}/: its UAA has no http or https address") from error
         if self.url.startswith("https:") and not href.startswith("https:"):
             raise SourceError(f"GET {self.url}/: its UAA is not https, as the API is")
         return href

@@ -18,6 +18,7 @@ from promproxy.sources.cloud_foundry.plan import Query
 LARGEST_PAGE = 5000
 SMALLEST_PAGE = 50
 READINGS = 3
+MOST_PAGES = 5000  # of the smallest size, those of a foundation with 250 000 routes
 MOST_HALVINGS = 2
 
 # By kind ("resources", or the name of a list in "included"): how to read one, and all by guid.
@@ -81,6 +82,8 @@ class Lists:
             await self._take(await self._api.get(place), page, parsers, found, path)
             totals.add(page.total)
             pages += 1
+            if pages > MOST_PAGES:
+                raise SourceError(f"{path}: the list has more than {MOST_PAGES} pages")
             place = page.following
             # A list that is longer than it says, or repeats itself, would never end.
             if place and not before < len(found["resources"]) < max(totals):

@@ -12,6 +12,9 @@ from typing import Any
 
 from attrs import field, frozen
 
+# In characters; the API's own limits are lower, and labels, which most of these become, have one.
+MAX_TEXT = 1000
+
 Json = Mapping[str, Any]
 
 # Guids become part of headers and paths, so nothing else may pass for one.
@@ -116,7 +119,7 @@ def app_from_json(data: Json) -> App:
 def process_from_json(data: Json) -> Process:
     """From ``/v3/processes``."""
     instances = _number(data["instances"], "instances")
-    return Process(_guid(data), intern(data["type"]), instances, _related(data, "app"))
+    return Process(_guid(data), intern(_text(data, "type")), instances, _related(data, "app"))
 
 
 def domain_from_json(data: Json) -> Domain:
@@ -135,7 +138,7 @@ def route_from_json(data: Json) -> Route:
     destinations = (_destination(destination) for destination in data["destinations"])
     return Route(
         guid=_guid(data),
-        protocol=intern(data.get("protocol") or "http"),
+        protocol=intern(_text(data, "protocol") if data.get("protocol") else "http"),
         host=_text(data, "host"),
         path=_text(data, "path"),
         url=_text(data, "url"),
@@ -148,7 +151,7 @@ def _destination(data: Json) -> Destination:
     app, port = data["app"], data.get("port")
     return Destination(
         app_guid=_guid(app),
-        process_type=intern(app["process"]["type"]),
+        process_type=intern(_text(app["process"], "type")),
         port=None if port is None else _number(port, "port"),
     )
 
@@ -168,6 +171,10 @@ def _text(data: Json, name: str) -> str:
     value = data[name]
     if not isinstance(value, str):
         raise TypeError(f"{name} is no string")
+    if len(value) > MAX_TEXT:
+        raise TypeError(f"{name} is longer than {MAX_TEXT} characters")
+    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        raise TypeError(f"{name} is no text")
     return value
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import field, frozen
 
 from promproxy.ids import endpoint_suffix, safe_id
-from promproxy.labels import problem_with_label
+from promproxy.labels import problem_with_label, shown
 from promproxy.sources.cloud_foundry.resources import (
     App,
     Domain,
@@ -36,8 +36,12 @@ TEMPLATE_FIELDS = (
     "metrics_path",
 )
 
+# Whoever owns an app decides on these, and must not fill our memory, and Prometheus's, by it.
+MOST_INSTANCES = 10_000
+MAX_META_BYTES = 32_768
+
 _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
-_HOST = re.compile(r"[A-Za-z0-9._-]+")
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _PATH = re.compile(r"/[!-~]{0,2000}")  # it becomes a part of labels too, which have a limit
 
 
@@ -156,6 +160,8 @@ class _AppTargets:
                 for index in self._indices(process, listed):
                     yield self._target(wish, process, index, place, meta, is_first=position == 0)
                 listed = max(listed, process.instances)
+                if process.instances > MOST_INSTANCES:
+                    yield LeftOut(f"{self.where} from {MOST_INSTANCES} on", "too_many_instances")
             if not listed:
                 yield LeftOut(f"{self.where} {wish.path}", reasons[-1])
 
@@ -165,7 +171,8 @@ class _AppTargets:
         A deployment under way has two processes with the same indices. Addressed by app they are
         one instance, so each index is listed once, for the first process that has it.
         """
-        return range(0 if self.style.by_process else listed, process.instances)
+        last = min(process.instances, MOST_INSTANCES)
+        return range(0 if self.style.by_process else listed, last)
 
     def _place(self, wish: Wish, process: Process) -> _Place | str:
         path, _, query = wish.path.partition("?")
@@ -231,14 +238,19 @@ class _AppTargets:
             "__meta_cf_app_guid": self.app.guid,
         }
         dropped = []
+        size = 0
         for kind, values in (("label", self.app.labels), ("annotation", self.app.annotations)):
             for key, value in sorted(values.items()):
                 name = f"__meta_cf_app_{kind}_{_NO_LABEL_CHARACTER.sub('_', key)}"
                 problem = problem_with_label(name, value)
+                size += len(name) + len(value)
+                if problem is None and size > MAX_META_BYTES:
+                    problem = "labels_size"
                 if problem is None:
                     meta[name] = value
                 else:
-                    dropped.append(Dropped(f"{kind} {key!r} of app {self.where}", problem))
+                    what = f"{kind} {shown(key)} of app {self.where}"
+                    dropped.append(Dropped(what, problem))
         return meta, dropped
 
     def _labels(

@@ -131,7 +131,9 @@ class LoginTests(ApiTestCase):
 
     def test_uaa_whose_address_will_not_do(self) -> None:
         """The password goes there."""
-        for href in (5, "", "uaa.example.org", "file:///etc/passwd", "ftp://x"):
+        bad = (5, "", "uaa.example.org", "file:///etc/passwd", "ftp://x", "https://", ["https://x"])
+        worse = ("https://u:p@x", "https://x:0", "https://x:99999", "https://[::1", "https://a b")
+        for href in (*bad, *worse, "https://x\r\nHost: y", "https://é"):
             message = self.error(self.api(GOOD, root=answer({"links": {"uaa": {"href": href}}})))
             self.assertIn("UAA", message)
         http = answer({"links": {"uaa": {"href": "http://uaa.example.org"}}})

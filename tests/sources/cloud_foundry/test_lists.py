@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.errors import DeadlinePassed, SourceError
 from promproxy.http.fetch import Answer
 from promproxy.secret import Secret
+from promproxy.sources.cloud_foundry import lists as lists_module
 from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow
 from promproxy.sources.cloud_foundry.lists import Found, Lists
 from promproxy.sources.cloud_foundry.plan import Query
@@ -228,6 +229,13 @@ class ShiftTests(ListsTestCase):
         """Is given up; what is held of it does not grow without end."""
         self.assertIn("kept changing", self.error(page(org(1), total=120, following=following(2))))
         self.assertLess(len(self.pages), 20)
+
+    def test_list_that_claims_to_be_endless(self) -> None:
+        """Each page has something new, and there is always another one."""
+        self.patch(lists_module, "MOST_PAGES", 10)
+        pages = [page(org(n), total=10**30, following=following(n + 1)) for n in range(20)]
+        self.assertIn("the list has more than 10 pages", self.error(*pages))
+        self.assertEqual(len(self.pages), 11)
 
 
 class GarbageTests(ListsTestCase):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.sources.cloud_foundry.resources import (
+    MAX_TEXT,
     App,
     Destination,
     Domain,
@@ -190,8 +191,9 @@ class HostileTests(SynchronousTestCase):
     def test_names_that_are_no_strings(self) -> None:
         """In all that has a name."""
         for name in ("organizations", "spaces", "apps", "domains"):
-            for value in (None, 5, ["x"]):
+            for value in (None, 5, ["x"], "x" * (MAX_TEXT + 1), "\ud800"):
                 self.refused(READERS[name], with_value(first(name), value, "name"))
+            READERS[name](with_value(first(name), "\U0001f600" * MAX_TEXT, "name"))
 
     def test_instances_that_are_no_number(self) -> None:
         """They are counted through."""

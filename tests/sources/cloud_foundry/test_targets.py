@@ -9,7 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.labels import MAX_LABEL_BYTES
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
-from promproxy.sources.cloud_foundry.targets import TEMPLATE_FIELDS, Inventory, Style, targets_of
+from promproxy.sources.cloud_foundry.targets import (
+    MAX_META_BYTES,
+    MOST_INSTANCES,
+    TEMPLATE_FIELDS,
+    Inventory,
+    Style,
+    targets_of,
+)
 from promproxy.target import Dropped, LeftOut, Target
 from tests.sources.cloud_foundry.support import app, inventory, process, route, to
 
@@ -242,6 +249,22 @@ class LabelTests(SynchronousTestCase):
         self.assertNotIn("__meta_cf_app_annotation_long", rest[0].labels)
         self.assertIn("__meta_cf_app_annotation_ok", rest[0].labels)
 
+    def test_labels_and_annotations_have_a_limit_together(self) -> None:
+        """Each instance repeats them, in our memory and in that of Prometheus."""
+        many = {f"k{number:03}": "x" * 4000 for number in range(100)}
+        items = found(inventory(app(annotations=many), process(instances=2), route()))
+        dropped = [item.reason for item in items if isinstance(item, Dropped)]
+        self.assertEqual(dropped, ["labels_size"] * 92)
+        labels = items[-1].labels
+        size = sum(len(k) + len(v) for k, v in labels.items() if "annotation" in k)
+        assert MAX_META_BYTES - 5000 < size <= MAX_META_BYTES, size
+
+    def test_long_names_of_annotations(self) -> None:
+        """They are dropped, and not shown in full."""
+        items = found(inventory(app(labels={"k" * 100_000: "v"}), process(), route()))
+        self.assertEqual(items[0].reason, "label_name")
+        assert len(items[0].what) < 150, items[0].what
+
     def test_half_a_surrogate_is_dropped(self) -> None:
         """JSON can spell it, UTF-8 cannot."""
         shop = inventory(app(labels={"k": "\ud800"}), process(), route())
@@ -258,6 +281,12 @@ class LabelTests(SynchronousTestCase):
 
 class LeftOutTests(SynchronousTestCase):
     """Apps that are no targets, and why."""
+
+    def test_more_instances_than_anyone_runs(self) -> None:
+        """Whoever owns the app says how many; the first ones are listed."""
+        items = found(inventory(app(), process(instances=10**12), route()))
+        self.assertEqual(len(items), MOST_INSTANCES + 1)
+        self.assertEqual(items[-1], LeftOut("Acme/Prod/Shop from 10000 on", "too_many_instances"))
 
     def left_out(self, from_inventory: Inventory, *rules: Rule, **style: Any) -> tuple[str, str]:
         (item,) = found(from_inventory, *rules, **style)
