@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import treq
 from attrs import define, frozen
@@ -389,8 +389,8 @@ def _where_to(response: Response) -> str:
     location = (response.headers.getRawHeaders(b"Location") or [b""])[0]
     try:
         parts = urlsplit(location.decode("ascii"))
-        netloc = parts.netloc.rpartition("@")[2]
     except ValueError:
         return ""
-    place = f"{parts.scheme}://{netloc}{parts.path}" if netloc else parts.path
+    netloc = parts.netloc.rpartition("@")[2]
+    place = urlunsplit((parts.scheme, netloc, parts.path, "", ""))
     return f" to {place[:200]}" if place.isprintable() and place else ""

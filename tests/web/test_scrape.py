@@ -331,7 +331,7 @@ class RefusalTests(ErrorTestCase):
         for location, where in (
             (b"https://user:pw@other.example/login?token=1#x", " to https://other.example/login"),
             (b"/login?next=/metrics", " to /login"),
-            (b"//other.example:1/x", " to ://other.example:1/x"),
+            (b"//other.example:1/x", " to //other.example:1/x"),
             (b"https://[broken", ""),
             (b"/\xff", ""),
             (b"/a\tb", " to /ab"),
