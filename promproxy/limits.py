@@ -19,6 +19,7 @@ class _Places:
 
     limit: int
     taken: int = 0
+    _given_back: int = 0  # and not handed on yet
     _line: OrderedDict[Deferred[None], None] = field(factory=OrderedDict)
 
     def take_at_once(self) -> bool:
@@ -34,11 +35,16 @@ class _Places:
         return turn
 
     def give_back(self) -> None:
-        if self._line:
-            turn, _ = self._line.popitem(last=False)
-            turn.callback(None)  # the place changes hands
-        else:
-            self.taken -= 1
+        self._given_back += 1
+        if self._given_back > 1:
+            return  # to the loop below, or a long line of those that fail at once were too deep
+        while self._given_back:
+            if self._line:
+                turn, _ = self._line.popitem(last=False)
+                turn.callback(None)  # the place changes hands, and may come back at once
+            else:
+                self.taken -= 1
+            self._given_back -= 1
 
 
 @define(eq=False)

@@ -69,6 +69,49 @@ class LimitsTests(SynchronousTestCase):
         limits.leave(ONE)
         self.successResultOf(waiting)
 
+    def test_long_line_of_those_that_end_at_once(self) -> None:
+        """Each gives its place to the next, in their order; none is lost."""
+        ended: list[int] = []
+
+        async def visit(number: int, target: Target) -> None:
+            waiting = limits.enter(target)
+            assert waiting is not None
+            await waiting
+            ended.append(number)
+            limits.leave(target)
+
+        for targets in ([ONE], [OTHER_HOST], [ONE, OTHER_HOST, SAME_HOST]):
+            limits = Limits(1, 1, 5000)
+            self.successResultOf(enter(limits, ONE))
+            ended.clear()
+            for number in range(1000):
+                for target in targets:
+                    Deferred.fromCoroutine(visit(number, target))
+            limits.leave(ONE)
+            self.assertEqual(len(ended), 1000 * len(targets))
+            if len(targets) == 1:
+                self.assertEqual(ended, sorted(ended))
+            self.assertEqual((limits._hosts, limits._targets), ({}, {}))
+            self.successResultOf(enter(limits, OTHER_HOST))
+
+    def test_newcomer_does_not_overtake(self) -> None:
+        """Not even one who comes while places are handed on."""
+        limits = Limits(9, 1, 9)
+        self.successResultOf(enter(limits, ONE))
+        second, third = enter(limits, ONE), enter(limits, ONE)
+        newcomers: list[Deferred[None]] = []
+
+        def leave(_result: None) -> None:
+            limits.leave(ONE)
+            newcomers.append(enter(limits, SAME_HOST))
+
+        second.addCallback(leave)
+        limits.leave(ONE)
+        self.successResultOf(third)
+        self.assertNoResult(newcomers[0])
+        limits.leave(ONE)
+        self.successResultOf(newcomers[0])
+
     def test_who_gives_up_waiting_leaves_nothing_behind(self) -> None:
         """A cancelled wait, for a host or for a place in all, takes no place later."""
         limits = Limits(1, 1, 9)

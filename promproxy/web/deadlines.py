@@ -17,7 +17,7 @@ TICK = 0.01
 
 @define(eq=False)
 class Deadlines(Generic[T]):
-    """Calls `on_passed` with each thing whose moment has come.
+    """Calls `on_passed`, which must not raise, with each thing whose moment has come.
 
     The timer stands at the earliest moment that was known when it was set, also when what it was
     set for is done before, as nearly every scrape is: that costs an entry in a dictionary.
@@ -57,9 +57,9 @@ class Deadlines(Generic[T]):
         self._set_to = inf
         now = self._clock.seconds()
         passed = [thing for thing, moment in self._moments.items() if moment <= now]
-        for thing in passed:
-            self._moments.pop(thing, None)
+        # The last first: who waits for another to be done must not get its turn by that one's end.
+        for thing in reversed(passed):
+            if self._moments.pop(thing, None) is not None:  # else another has ended it
+                self._on_passed(thing)
         if self._moments:
             self._set(max(min(self._moments.values()), now + TICK))
-        for thing in passed:
-            self._on_passed(thing)

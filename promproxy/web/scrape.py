@@ -171,11 +171,13 @@ class ScrapeResource(Resource):
         target, limits = scrape.target, scrape.settings.limits
         try:
             try:
+                # First, since a loop may itself hold all places.
+                passed_on = scrape.lines_passed_on(scrape.request.fields)
                 waiting = limits.enter(target)
                 if waiting is not None:
                     await waiting
                 scrape.has_place = True
-                await self._ask(scrape)
+                await self._ask(scrape, passed_on)
             finally:
                 scrape.request.on_lost = None  # else request and scrape would hold each other
                 if scrape.has_place:
@@ -186,10 +188,9 @@ class ScrapeResource(Resource):
             scrape.request.finish()
             self._note(scrape, "success" if scrape.status == 200 else "target_error")
 
-    async def _ask(self, scrape: _Scrape) -> None:
+    async def _ask(self, scrape: _Scrape, passed_on: bytes) -> None:
         request = scrape.request
-        lines = scrape.lines_passed_on(request.fields)
-        lines += time_left_line(scrape.ends - self._clock.seconds())
+        lines = passed_on + time_left_line(scrape.ends - self._clock.seconds())
         response = await self._outbound.send(scrape.record.prepared, request.method, lines)
         scrape.status = response.code
         if is_redirect(response.code):
@@ -324,7 +325,7 @@ class ScrapeResource(Resource):
 
     def cancel_all(self) -> None:
         """End every scrape under way: the daemon stops."""
-        for scraping in list(self._under_way.values()):
+        for scraping in reversed(list(self._under_way.values())):  # nobody gets a place by it
             scraping.cancel()
         self._deadlines.stop()
 

@@ -67,21 +67,21 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.passed, ["a"])
 
     def test_one_may_end_another(self) -> None:
-        """Which has passed as well: removing it twice does no harm."""
+        """Whose moment has come as well, and which then hears nothing of it."""
 
         def passed(thing: str) -> None:
             self.passed.append(thing)
             deadlines.remove("b")
-            if thing == "a":
-                deadlines.add("c", 7)
+            if thing == "c":
+                deadlines.add("d", 7)
 
         deadlines: Deadlines[str] = Deadlines(self.clock, passed)
-        for thing in ("a", "b"):
+        for thing in ("a", "b", "c"):
             deadlines.add(thing, 5)
         self.clock.advance(5)
-        self.assertEqual(self.passed, ["a", "b"])
+        self.assertEqual(self.passed, ["c", "a"])
         self.clock.advance(2)
-        self.assertEqual(self.passed, ["a", "b", "c"])
+        self.assertEqual(self.passed, ["c", "a", "d"])
 
     @settings(max_examples=25, deadline=None)
     @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.booleans()), max_size=20))

@@ -705,6 +705,32 @@ class HostLimitTests(ErrorTestCase):
         self.fail_with(Unreachable("x"))
         self.assert_error(503, "no place for it came free within 9.75 s", "busy")
 
+    def test_deadline_of_all_at_once(self) -> None:
+        """Nobody is given a place by it, and so nothing is asked any more."""
+        callers = [self.new_caller() for _ in range(3)]
+        for caller in callers:
+            caller.send("GET", PATH)
+        self.clock.advance(9.75)
+        self.assertEqual([caller.answer().status for caller in callers], [504, 503, 503])
+        self.assertEqual(len(self.outbound.sent), 1)
+        self.assert_over()
+
+    def test_end_of_all_at_once(self) -> None:
+        """The same where the daemon stops."""
+        callers = [self.new_caller() for _ in range(3)]
+        for caller in callers:
+            caller.send("GET", PATH)
+        self.scrapes.cancel_all()
+        self.assertEqual([caller.answer().status for caller in callers], [503] * 3)
+        self.assertEqual(len(self.outbound.sent), 1)
+        self.assert_over()
+
+    def test_loop_does_not_wait(self) -> None:
+        """The scrapes before it in the loop hold the places, and wait for it."""
+        self.new_caller().send("GET", PATH)
+        self.begin(Promproxy_Loop="our-id")
+        self.assertEqual(self.caller.answer().status, 508)
+
     def test_caller_that_leaves_gives_up_its_turn(self) -> None:
         """Those behind it get on."""
         callers = [self.new_caller() for _ in range(3)]
