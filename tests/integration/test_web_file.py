@@ -7,6 +7,7 @@ import os
 import ssl
 from http.client import HTTPSConnection
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import bcrypt
@@ -14,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 
 from promproxy import file_watch
+from promproxy.web import passwords
 from tests.integration.case import PeersTestCase
 from tests.integration.certificates import Authority
 from tests.integration.peers import (
@@ -27,7 +29,8 @@ from tests.integration.peers import (
     prometheus,
     twistd,
 )
-from tests.integration.support import SocketTestCase, pause, sends
+from tests.integration.support import SocketTestCase, pause, request, sends
+from tests.web.test_passwords import basic
 
 ALICE, BOB = (bcrypt.hashpw(one, bcrypt.gensalt(4)).decode() for one in (b"secret", b"other"))
 USERS = f"basic_auth_users: {{alice: {ALICE}, bob: {BOB}}}\n"
@@ -315,6 +318,48 @@ class UserTests(WebFileTestCase):
             self.assertRegex(err.decode(), r"< HTTP/1.1 4\d\d ")
 
         return self.run_case(case())
+
+
+class FloodTests(WebFileTestCase):
+    """Many wrong passwords at a time."""
+
+    def test_they_hold_up_nobody_else(self) -> Deferred[None]:
+        """While every thread for them is busy: no known user, and no look-up of a name."""
+        released = Event()
+        self.addCleanup(released.set)
+
+        def check(password: bytes, hashed: bytes) -> bool:
+            return password == b"secret" or not released.wait(20)
+
+        async def case() -> None:
+            self.patch(passwords.bcrypt, "checkpw", check)
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup"
+            upstream = await self.upstream(sends(answer, then_close=True))
+            target = f"localhost:{upstream.port}"
+            self.targets(target)
+            await self.daemon(web=USERS)
+            path = f"/singleTargetMetrics/vms/{target}"
+            known = authorization("alice", "secret")
+            self.assertTrue((await self.get(path, known)).endswith(b"up"))
+            flood = []
+            for number in range(passwords.MAX_CHECKS):
+                talk = await self.connect()
+                talk.send(request("/metrics", authorization("alice", f"wrong-{number}")))
+                flood.append(talk)
+            one_more = await self.get("/metrics", authorization("alice", "wrong"))
+            self.assertTrue(one_more.startswith(b"HTTP/1.1 503 "), one_more)
+            for _ in range(5):
+                self.assertTrue((await self.get(path, known)).endswith(b"up"))
+            self.assertEqual([talk.received for talk in flood], [b""] * len(flood))
+            released.set()
+            for talk in flood:
+                await talk.until(b"HTTP/1.1 401 ")
+
+        return self.run_case(case())
+
+
+def authorization(user: str, password: str) -> str:
+    return f"Authorization: {basic(user, password).decode()}"
 
 
 class RenewalTests(WebFileTestCase):
