@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from promproxy.config.reference import SectionReference, Setting, kinds, sections
+from promproxy.config.schema import Config
+from promproxy.config.web_file import WebFile
 from promproxy.migration.promregator_options import OPTIONS
 
 HERE = Path(__file__).absolute().parent
 
 
-def configuration() -> Iterator[str]:
-    """The reference of the configuration file."""
-    for section in sections():
+def reference_of(whole: type) -> Iterator[str]:
+    """The reference of a file, by its schema class."""
+    for section in sections(whole):
         yield f"### {_heading(section.places[0])}"
         yield ""
         yield from _introduction(section)
@@ -30,7 +33,7 @@ def configuration() -> Iterator[str]:
     yield ""
     yield "| kind | what may be written |"
     yield "|---|---|"
-    for name, doc in kinds().items():
+    for name, doc in kinds(whole).items():
         yield f"| {_cell(f'<{name}>')} | {_cell(doc.rstrip('.'))} |"
 
 
@@ -84,7 +87,8 @@ def slug(heading: str) -> str:
 
 
 PARTS: Mapping[str, tuple[Path, Callable[[], Iterator[str]]]] = {
-    "configuration": (HERE / "configuration.md", configuration),
+    "configuration": (HERE / "configuration.md", partial(reference_of, Config)),
+    "web-config": (HERE / "web-config.md", partial(reference_of, WebFile)),
     "promregator-options": (HERE / "migrating.md", promregator_options),
 }
 

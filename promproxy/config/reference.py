@@ -58,10 +58,10 @@ class SectionReference:
     settings: tuple[Setting, ...]
 
 
-def sections() -> list[SectionReference]:
+def sections(whole: type = Config) -> list[SectionReference]:
     """Every section, the file as a whole first, each followed by those inside it."""
     places: dict[type, list[str]] = {}
-    for cls, place in _walk(Config, ""):
+    for cls, place in _walk(whole, ""):
         places.setdefault(cls, []).append(place)
     return [
         SectionReference(
@@ -73,9 +73,9 @@ def sections() -> list[SectionReference]:
     ]
 
 
-def kinds() -> dict[str, str]:
+def kinds(whole: type = Config) -> dict[str, str]:
     """What each kind of value that a setting names in <> is, in a line, by its name."""
-    readers = (reader for cls, _ in _walk(Config, "") for reader in _all_readers(cls))
+    readers = (reader for cls, _ in _walk(whole, "") for reader in _all_readers(cls))
     plain = (r for r in readers if not isinstance(r, Matching | OneOf | Section))
     return {_name(reader): _first_line(reader) for reader in sorted(plain, key=_name)}
 

@@ -50,7 +50,7 @@ def bcrypt_hash(place: Place) -> Secret:
 
 
 def ignored(place: Place) -> bool:
-    """Anything; it has no meaning here."""
+    """Anything: it has no meaning here."""
     return True
 
 

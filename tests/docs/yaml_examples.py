@@ -22,6 +22,7 @@ from tests.integration.certificates import Authority
 from tests.integration.peers import need
 
 _FILE = re.compile(r"""(\w*(?:cert|key|ca|password|secret|credentials)_file: *)["']?([^\s"',}]+)""")
+_HASH = "$2y$04$5rdACMvvyGetEHjb6lq/Ve5nrL2AoTYAph6/DHO7T7uzeOmGgIGbS"
 
 
 def check_yaml(text: str, folder: Path) -> None:
@@ -48,7 +49,16 @@ def _target_groups(text: str, _folder: Path) -> None:
 
 def _configuration(text: str, folder: Path) -> None:
     config = config_from_text(with_files(text, folder), folder / "p.yml", _AnyVariable())
-    make_daemon(config, MemoryReactorClock())
+    web_file = folder / "web.yml"  # the users that it has roles for
+    users = {user for role in config.roles for user in role.users} or {"anybody"}
+    web_file.write_text(yaml.safe_dump({"basic_auth_users": dict.fromkeys(users, _HASH)}))
+    make_daemon(config, MemoryReactorClock(), web_file=web_file)
+
+
+def _web_configuration(text: str, folder: Path) -> None:
+    _by_promtool("web-config")(text, folder)
+    web_file = folder / "example.yml"
+    make_daemon(Config(), MemoryReactorClock(), web_file=web_file)
 
 
 class _AnyVariable(dict[str, str]):
@@ -120,7 +130,7 @@ _KINDS: tuple[tuple[Iterable[str], Callable[[str, Path], None]], ...] = (
         ),
         _part_of_prometheus,
     ),
-    (("tls_server_config", "http_server_config", "basic_auth_users"), _by_promtool("web-config")),
+    (("tls_server_config", "http_server_config", "basic_auth_users"), _web_configuration),
     (("version", "applications"), _plain),  # a manifest of Cloud Foundry
 )
 
