@@ -27,6 +27,7 @@ DEBIAN = $(if $(wildcard /usr/bin/twistd3),--python /usr/bin/python3)
 BENCH ?= --json docs/performance.json --markdown docs/performance.md
 bench: $(VENV)/installed
 	@$(BIN)/python -m bench.scrapes --python $(BIN)/python $(DEBIAN) $(BENCH)
+	@$(BIN)/python -m docs.generate
 
 # The Debian package, into dist/; tested by .ci/test-package.
 deb:

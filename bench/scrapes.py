@@ -52,16 +52,23 @@ def run(parts: Sequence[str], settings: Settings) -> Samples:
 
 def circumstances(settings: Settings) -> dict[str, object]:
     """What one must know to compare these figures with others."""
+    return {
+        **circumstances_of_machine(),
+        "rounds": settings.rounds,
+        "seconds": settings.seconds,
+        "load_after": os.getloadavg()[0],
+        "pythons": [dict(interpreter.versions) for interpreter in settings.pythons],
+    }
+
+
+def circumstances_of_machine() -> dict[str, object]:
+    """When and on what something is measured."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
     return {
         "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.machine(),
         "cores": os.cpu_count(),
         "kernel": platform.release(),
-        "rounds": settings.rounds,
-        "seconds": settings.seconds,
-        "load_after": os.getloadavg()[0],
-        "pythons": [dict(interpreter.versions) for interpreter in settings.pythons],
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from docs.costs import costs
 from promproxy.config.reference import SectionReference, Setting, kinds, sections
 from promproxy.config.schema import Config
 from promproxy.config.web_file import WebFile
@@ -90,6 +91,7 @@ PARTS: Mapping[str, tuple[Path, Callable[[], Iterator[str]]]] = {
     "configuration": (HERE / "configuration.md", partial(reference_of, Config)),
     "web-config": (HERE / "web-config.md", partial(reference_of, WebFile)),
     "promregator-options": (HERE / "migrating.md", promregator_options),
+    "costs": (HERE / "capacity.md", costs),
 }
 
 
