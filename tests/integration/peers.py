@@ -166,6 +166,13 @@ class Peer:
             process.kill()
         return process.wait()
 
+    def kill(self) -> None:
+        """End it at this very moment."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait()
+
     def get(self, path: str, **headers: str) -> Answer:
         """Ask it; underscores in the names of headers stand for hyphens."""
         connection = HTTPConnection(HOST, self.port, timeout=10)
