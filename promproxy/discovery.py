@@ -23,6 +23,7 @@ PROMREGATOR_PATH_LABEL = "__meta_promregator_target_path"
 OWN_SOURCE = "promproxy"  # what __meta_promproxy_source says of our own metrics endpoint
 
 _PLACEHOLDER = b"\0"
+_SLICE = 1000  # entries in a step that holds up the other threads
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -88,7 +89,12 @@ class Document:
 
 def document_for(fragments: Sequence[bytes], address: str) -> Document:
     """The document in which these entries stand under an address."""
-    body = b"[" + b",\n".join(fragments).replace(_PLACEHOLDER, address.encode("ascii")) + b"]\n"
+    own = address.encode("ascii")
+    slices = (fragments[n : n + _SLICE] for n in range(0, len(fragments), _SLICE))
+    pieces = [b",\n".join(piece).replace(_PLACEHOLDER, own) for piece in slices] or [b""]
+    pieces[0] = b"[" + pieces[0]
+    pieces[-1] += b"]\n"
+    body = b",\n".join(pieces)
     return Document(body, sha256(body).hexdigest()[:32])
 
 

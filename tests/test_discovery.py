@@ -126,6 +126,12 @@ class DocumentTests(SynchronousTestCase):
         """An empty list is a document too."""
         self.assertEqual(document_for([], "a").body, b"[]\n")
 
+    def test_many_targets(self) -> None:
+        """However many are put together in a step."""
+        for count in (1, 999, 1000, 1001, 2000, 2500):
+            groups = groups_for("a", *[EntryStyle().target_entry(TARGET)] * count)
+            self.assertEqual([group["targets"] for group in groups], [["a"]] * count)
+
     def test_etag(self) -> None:
         """It changes with the content only."""
         entry = EntryStyle().target_entry(TARGET)
