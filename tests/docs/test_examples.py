@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from tests.docs.pages import Example, all_pages
 from tests.docs.shell_examples import check_shell
 from tests.docs.yaml_examples import check_promql, check_yaml
+from tests.integration.peers import need
 
 
 def check_json(text: str, _folder: Path) -> None:
@@ -24,6 +26,14 @@ def check_ini(text: str, _folder: Path) -> None:
     parser.read_string(text)
 
 
+def check_haproxy(text: str, folder: Path) -> None:
+    file = folder / "haproxy.cfg"
+    file.write_text(text)
+    command = [need("haproxy", "haproxy"), "-c", "-q", "-f", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert not done.returncode and not done.stderr, done.stderr
+
+
 def check_nothing(_text: str, _folder: Path) -> None:
     """Output, a log, a diagram: for people alone."""
 
@@ -34,6 +44,7 @@ CHECKS: dict[str, Callable[[str, Path], None]] = {
     "sh": check_shell,
     "json": check_json,
     "ini": check_ini,
+    "haproxy": check_haproxy,
     "text": check_nothing,
 }
 
