@@ -26,11 +26,11 @@ def panels() -> list[dict[str, Any]]:
     return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
 
 
-def expressions() -> Iterator[str]:
+def expressions(interval: str = "5m") -> Iterator[str]:
     """The queries as they are for all jobs, instances and sources."""
     for panel in panels():
         for target in panel["targets"]:
-            expression = target["expr"].replace("$__rate_interval", "5m")
+            expression = target["expr"].replace("$__rate_interval", interval)
             yield re.sub(r"\$[a-z]+", ".*", expression)
 
 

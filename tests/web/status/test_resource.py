@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
 from typing import Any
 
 import attrs
@@ -276,7 +277,30 @@ class ConfigurationTests(StatusTestCase):
         self.assertEqual(self.written, [])
 
 
+class Nesting(HTMLParser):
+    """Which elements are open; the end of another than the innermost is an AssertionError."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in ("meta", "link", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
 class AnswerTests(StatusTestCase):
+    def test_every_element_ends(self) -> None:
+        """In the order in which it should."""
+        self.note(0)
+        for uri in ("/", "/?text=none", "/?view=configuration"):
+            nesting = Nesting()
+            nesting.feed(self.get(uri))
+            self.assertEqual(nesting.open, [])
+
     def test_nothing_from_elsewhere(self) -> None:
         """No script runs, and nothing is loaded; the style is allowed by its hash."""
         answer = self.caller.get("/")
