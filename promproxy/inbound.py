@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from twisted.python.threadpool import ThreadPool
 
 from promproxy.access import Access
 from promproxy.config import schema
+from promproxy.config.files import files_in
 from promproxy.config.load import load_web_file
 from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
@@ -74,6 +75,11 @@ class Inbound:
         self._use_users(settings.web)
         self._apply(settings)
 
+    @property
+    def remarks(self) -> Collection[str]:
+        """What the configuration has that is not wrong, but hardly meant, a line each."""
+        return self._settings.remarks
+
     def start(self) -> None:
         """Be ready for passwords, and say what is worth a warning."""
         self._password_threads.start()
@@ -129,7 +135,7 @@ class Inbound:
     def _note_files(self, settings: WebFile) -> None:
         """What to watch, also where the settings cannot be used: a file may be put right."""
         if self._file is not None:
-            self.files = (self._file, *settings.files)
+            self.files = (self._file, *files_in(settings))
 
     def _use_users(self, web: Web) -> None:
         users = web.settings.basic_auth_users

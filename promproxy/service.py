@@ -67,6 +67,11 @@ class Daemon(Service):
         """What is served."""
         return self._running.site
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is hardly meant in what is configured, a line each."""
+        return [*self._running.generation.warnings, *sorted(self._running.inbound.remarks)]
+
     def privilegedStartService(self) -> None:
         """Listen, while a privileged port may still be had.
 

@@ -31,6 +31,8 @@ class InboundTestCase(ServiceTestCase):
         self.folder = self.folder.absolute()
         self.web_file = self.folder / "web.yml"
         self.text = text
+        for name in ("own.pem", "web.yml"):
+            (self.folder / name).touch(mode=0o600)
         (self.folder / "own.pem").write_bytes(Authority().issue("localhost"))
         if web is not None:
             self.write(web)

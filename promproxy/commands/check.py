@@ -8,7 +8,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from promproxy.config.files import open_secrets
 from promproxy.config.load import load_config
 from promproxy.service import make_daemon
 
@@ -27,8 +26,8 @@ def run(options: Namespace, reactor: Any) -> int:
     """The exit status. Raises ConfigError, which says what is wrong."""
     config = load_config(options.file, os.environ)
     # Finds what only building shows: certificates, endpoints.
-    make_daemon(config, reactor, web_file=options.web_config_file)
-    for warning in open_secrets(config):
+    daemon = make_daemon(config, reactor, web_file=options.web_config_file)
+    for warning in daemon.warnings:
         print(f"{options.file}: warning: {warning}", file=sys.stderr)
     print(f"{options.file}: ok, {len(config.sources)} sources")
     return 0

@@ -9,14 +9,16 @@ from pathlib import Path
 import attrs
 
 from promproxy.config.http_client import TlsConfig
+from promproxy.config.web_file import TlsServer
 from promproxy.secret import Secret
 
 
 def files_in(settings: object) -> Iterator[Path]:
     """Every such file that an instance of a schema class names, at whatever depth."""
     for value in _values(settings):
-        if isinstance(value, TlsConfig):
-            files = (value.ca_file, value.cert_file, value.key_file)
+        if isinstance(value, (TlsConfig, TlsServer)):
+            authorities = value.ca_file if isinstance(value, TlsConfig) else value.client_ca_file
+            files = (authorities, value.cert_file, value.key_file)
             yield from (file for file in files if file is not None)
         elif value.path is not None:
             yield value.path
@@ -24,9 +26,9 @@ def files_in(settings: object) -> Iterator[Path]:
 
 def open_secrets(settings: object) -> list[str]:
     """A warning for each file in which a secret stands and which every user may read."""
-    files = {}
+    files: dict[Path | None, str] = {}
     for value in _values(settings):
-        if isinstance(value, TlsConfig):
+        if isinstance(value, (TlsConfig, TlsServer)):
             files[value.key_file] = "a key"
         else:
             files[value.stands_in] = "a secret"
@@ -44,8 +46,8 @@ def _is_open(file: Path) -> bool:
         return False
 
 
-def _values(settings: object) -> Iterator[Secret | TlsConfig]:
-    if isinstance(settings, (Secret, TlsConfig)):
+def _values(settings: object) -> Iterator[Secret | TlsConfig | TlsServer]:
+    if isinstance(settings, (Secret, TlsConfig, TlsServer)):
         yield settings
     elif isinstance(settings, (tuple, Mapping)):
         for value in settings.values() if isinstance(settings, Mapping) else settings:

@@ -46,7 +46,7 @@ def bcrypt_hash(place: Place) -> Secret:
     value = text(place)
     if not _BCRYPT.fullmatch(value):
         place.expected("a bcrypt hash of cost 4 to 17, as promproxy hash-password makes it")
-    return Secret(value)
+    return Secret(value, written_in=place.file)
 
 
 def ignored(place: Place) -> bool:
@@ -130,13 +130,6 @@ class WebFile:
         for name in self.basic_auth_users:
             if not name or ":" in name or not name.isprintable():
                 raise ValueError("basic_auth_users: a name is not empty, and has no colon in it")
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Those that it names."""
-        tls = self.tls_server_config
-        named = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
-        return tuple(one for one in named if one is not None)
 
     @property
     def needs_certificate(self) -> bool:

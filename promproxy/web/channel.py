@@ -27,7 +27,7 @@ HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
 #: How long a caller that sends what nobody reads may take to see the answer to it.
 LINGER_SECONDS = 2.0
-#: How long an idle connection is given to close in order.
+#: How long a connection is given to close in order: to read the rest, and in TLS to say goodbye.
 CLOSE_SECONDS = 15.0
 
 
@@ -241,8 +241,9 @@ class Channel(HTTPChannel):
             send_pieces(self.transport, pieces)
 
     def loseConnection(self) -> None:
-        """Close once everything is sent."""
+        """Close once everything is sent, or at once where that takes too long."""
         self.flush()
+        self.setTimeout(CLOSE_SECONDS)
         super().loseConnection()
 
     def abort(self) -> None:
@@ -308,7 +309,6 @@ class Channel(HTTPChannel):
         else:
             self._is_deaf = True
             self.loseConnection()
-            self.setTimeout(CLOSE_SECONDS)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The caller is gone."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from promproxy.access import Access
 from promproxy.config import schema
+from promproxy.config.files import open_secrets
 from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
 
@@ -28,6 +29,7 @@ def make_access(config: schema.Config, web: WebFile) -> Access:
 
 def remarks(config: schema.Config, web: WebFile) -> Iterator[str]:
     """What is not wrong, but hardly meant."""
+    yield from open_secrets(web)
     for key in web.ignored:
         yield f"the web configuration file's {key} has no meaning here and is ignored"
     if not verifies_certificates(web) and any(role.client_sans for role in config.roles):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from promproxy.config.files import files_in
 from promproxy.config.web_file import HttpServer, WebFile
 from promproxy.errors import ConfigError
 from promproxy.file_watch import contents_of
@@ -25,7 +26,7 @@ class Web:
 
 def make_web(settings: WebFile, before: Web | None = None) -> Web:
     """The same as ``before`` where nothing has changed. Raises ConfigError."""
-    contents = contents_of(settings.files)
+    contents = contents_of(files_in(settings))
     if before is not None and (before.settings, before.contents) == (settings, contents):
         return before
     tls = settings.tls_server_config

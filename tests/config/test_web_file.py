@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy.config.files import files_in, open_secrets
 from promproxy.config.load import load_web_file, section_from_text
 from promproxy.config.web_file import HttpServer, TlsServer, WebFile
 from promproxy.errors import ConfigError
@@ -71,9 +72,8 @@ class GoodFileTests(SynchronousTestCase):
         )
         found = load_web_file(GOOD)
         self.assertEqual(found, expected)
-        self.assertEqual(
-            found.files, (HERE / "server.pem", Path("/etc/ssl/server.key"), HERE / "ca.pem")
-        )
+        files = {HERE / "server.pem", Path("/etc/ssl/server.key"), HERE / "ca.pem"}
+        self.assertEqual(set(files_in(found)), files)
         assert found.needs_certificate
 
     def test_keys_without_a_meaning(self) -> None:
@@ -86,6 +86,21 @@ class GoodFileTests(SynchronousTestCase):
     def test_hashes_do_not_show(self) -> None:
         """Where a configuration is shown."""
         self.assertNotIn(HASH[7:], repr(load_web_file(GOOD)))
+
+    def test_file_that_everyone_may_read(self) -> None:
+        """Gets a warning for its hashes, as a key does."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        for name in ("web.yml", "server.key"):
+            (folder / name).write_text(
+                f"basic_auth_users: {{alice: {HASH}}}\n"
+                "tls_server_config: {cert_file: server.pem, key_file: server.key}"
+            )
+        for mode, expected in ((0o640, []), (0o644, ["server.key", "web.yml"])):
+            for name in ("web.yml", "server.key"):
+                (folder / name).chmod(mode)
+            found = open_secrets(load_web_file(folder / "web.yml"))
+            self.assertEqual(sorted(Path(one.split()[0]).name for one in found), expected)
 
     def test_an_empty_file(self) -> None:
         """Says nothing."""
