@@ -14,9 +14,9 @@ from twisted.logger import Logger
 from promproxy.backoff import next_delay
 from promproxy.errors import SourceError
 from promproxy.refresh_loop import RefreshLoop
+from promproxy.slices import in_slices
 from promproxy.snapshot import Listing, Snapshot
 from promproxy.sources import Restorable, Source
-from promproxy.sources.building import in_slices
 from promproxy.target import Delivery, Target
 
 log = Logger()

@@ -20,7 +20,7 @@ PURE = (
 )
 ROWS = (
     *PURE,
-    "http",
+    "http slices",
     "tunnel",
     "sources",
     "file_watch refresh_loop registry scrape_metrics metrics limits state_files file_writer "

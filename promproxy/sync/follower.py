@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from promproxy.atomic_file import write_atomically
 from promproxy.errors import SourceError
 from promproxy.http.document import DocumentClient
-from promproxy.sources.building import in_slices
+from promproxy.slices import in_slices
 from promproxy.sync.groups import target_counts
 from promproxy.sync.metrics import Figures
 

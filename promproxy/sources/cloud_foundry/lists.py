@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
 from promproxy.json_array import JsonReader
-from promproxy.sources.building import in_slices
+from promproxy.slices import in_slices
 from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow
 from promproxy.sources.cloud_foundry.plan import Query
 

@@ -11,7 +11,8 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
-from promproxy.sources.building import deliver, in_slices
+from promproxy.slices import in_slices
+from promproxy.sources.building import deliver
 from promproxy.sources.cloud_foundry.lists import Found, Lists, Parsers
 from promproxy.sources.cloud_foundry.plan import (
     Query,

@@ -14,7 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from promproxy.registry import Registry
-from promproxy.sources.building import in_slices
+from promproxy.slices import in_slices
 from promproxy.web.answers import plain_answer
 from promproxy.web.request import PlainRequest
 from promproxy.web.results import Results
