@@ -171,13 +171,13 @@ class Channel(HTTPChannel):
         body = self._body
         if body is None:
             return
-        self.setTimeout(BODY_SECONDS)
         if self._received:
             self._feed_body(body)
         elif self.requests[0].expects_to_be_asked():
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.flush()
         if body.is_wanted:
+            self.setTimeout(BODY_SECONDS)
             self._resume()
 
     def pause_body(self) -> None:
@@ -287,7 +287,9 @@ class Channel(HTTPChannel):
             if self._late_call is None:
                 self._late_call = self.callLater(period, self._check_late)
             elif self._late_at < self._late_call.getTime():
-                self._late_call.reset(period)
+                # To move a call forward takes Twisted a search among the calls of all connections.
+                self._late_call.cancel()
+                self._late_call = self.callLater(period, self._check_late)
         return before
 
     def _check_late(self) -> None:

@@ -211,13 +211,19 @@ class ClientsResource(_ClientResource):
 
     path = "/clients"
     page = "clients"
+    _version = -1
+    _document = b""
 
     def render_GET(self, request: PlainRequest) -> bytes:
         """A JSON array, of which each client is a group."""
         self._count(request)
         request.setHeader(b"Content-Type", b"application/json")
-        groups = [{"targets": [name], "labels": None} for name in self._tunnel.names()]
-        return json.dumps(groups, separators=(",", ":")).encode() + b"\n"
+        self._tunnel.expire()
+        if self._version != self._tunnel.version:
+            groups = [{"targets": [name], "labels": None} for name in self._tunnel.names()]
+            self._document = json.dumps(groups, separators=(",", ":")).encode() + b"\n"
+            self._version = self._tunnel.version
+        return self._document
 
     def render_HEAD(self, request: Request) -> bytes:
         """As GET."""

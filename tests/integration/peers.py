@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from types import MappingProxyType
@@ -199,11 +199,14 @@ def node_exporter(folder: Path) -> Peer:
     return Peer(command=command, port=port, folder=folder)
 
 
-def promproxy(folder: Path, sources: str) -> Peer:
-    """The daemon of this checkout, run by twistd, with these sources (YAML, a flow sequence)."""
+def promproxy(folder: Path, sources: str, more: str = "") -> Peer:
+    """The daemon of this checkout, run by twistd, with these sources (YAML, a flow sequence).
+
+    ``more`` are other settings (YAML, lines).
+    """
     port = free_port()
     config = folder / "promproxy.yml"
-    config.write_text(f'listen: ["tcp:{port}:interface={HOST}"]\nsources: {sources}\n')
+    config.write_text(f'listen: ["tcp:{port}:interface={HOST}"]\n{more}sources: {sources}\n')
     command = [*twistd(), "--nodaemon", "--pidfile=", "promproxy", "--config", str(config)]
     environment = {"PYTHONPATH": str(CHECKOUT)}
     return Peer(command=command, port=port, folder=folder, environment=environment)
@@ -248,10 +251,12 @@ def prometheus(
     discovery_url: str,
     discovery_file: Path,
     client: Mapping[str, object] = MappingProxyType({}),
+    more_jobs: Sequence[Mapping[str, Any]] = (),
 ) -> Prometheus:
     """A Prometheus that reads a discovery document from a URL, and one from a file.
 
-    ``client`` are its settings for asking that URL, and for scraping.
+    ``client`` are its settings for asking that URL, and for scraping; ``more_jobs`` are more of
+    its ``scrape_configs``.
     """
     port = free_port()
     http_sd = {"url": discovery_url, "refresh_interval": "1s", **client}
@@ -261,6 +266,7 @@ def prometheus(
         "scrape_configs": [
             {"job_name": "http_sd", "http_sd_configs": [http_sd], **client},
             {"job_name": "file_sd", "file_sd_configs": [file_sd], **client},
+            *more_jobs,
         ],
     }
     path = folder / "prometheus.yml"

@@ -29,8 +29,8 @@ class PushProxSource:
     _tunnel: TunnelAgent
     _clock: IReactorTime
     _version: int | None = field(default=None, init=False)
-    _delivery: Delivery = field(default=Delivery(()), init=False)
-    _built: dict[str, tuple[Target | Dropped, ...]] = field(factory=dict, init=False)
+    _delivery: Delivery = field(default=Delivery(()), init=False, repr=False)
+    _built: dict[str, tuple[Target | Dropped, ...]] = field(factory=dict, init=False, repr=False)
 
     async def targets(self) -> Delivery:
         """See `promproxy.sources.Source.targets`."""
