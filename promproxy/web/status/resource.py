@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from promproxy.registry import Registry
 from promproxy.slices import in_slices
-from promproxy.web.answers import plain_answer
+from promproxy.web.answers import RETRY_AFTER_SECONDS, plain_answer
 from promproxy.web.request import PlainRequest
 from promproxy.web.results import Results
 from promproxy.web.status.html import Html
@@ -24,6 +24,8 @@ from promproxy.web.status.query import CONFIGURATION, Query
 from promproxy.web.status.selection import Selection
 from promproxy.web.status.sources import source_rows
 from promproxy.web.status.style import STYLE
+
+MOST_WAITING = 16  # callers for whom a page is not begun yet
 
 _STYLE_HASH = b64encode(sha256(STYLE.encode()).digest())
 # No script, nothing from elsewhere, in nobody's frame.
@@ -77,6 +79,9 @@ class StatusResource(Resource):
         if not request.path.endswith(b"/"):  # below a path prefix: the links need the slash
             request.setHeader(b"Location", b"./%b/" % request.path.rpartition(b"/")[2])
             return plain_answer(request, 302, "the page is one slash further")
+        if len(self._one_at_a_time.waiting) >= MOST_WAITING:
+            request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
+            return plain_answer(request, 503, "others wait for this page already")
         query = Query.from_args(request.args)
         answering: Deferred[None] = self._one_at_a_time.run(
             lambda: Deferred.fromCoroutine(self._answer(request, query))

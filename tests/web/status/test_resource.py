@@ -16,7 +16,7 @@ from promproxy.errors import SourceError, Unreachable
 from promproxy.registry import Registry
 from promproxy.target import Delivery, Dropped, LeftOut
 from promproxy.web.results import Results
-from promproxy.web.status.resource import ConfigurationText, StatusResource
+from promproxy.web.status.resource import MOST_WAITING, ConfigurationText, StatusResource
 from tests.fakes import Caller, FakeOutbound, ScriptedSource, make_registry, make_target, settle
 
 NOW = 1_700_000_000.0
@@ -374,6 +374,15 @@ class TimeTests(SynchronousTestCase):
         alone = self.turns(first)
         self.assertEqual(second.wire.value(), b"")
         self.assertGreater(self.turns(second), alone // 2)
+
+    def test_not_too_many_wait(self) -> None:
+        """The others are told at once; those that leave make room."""
+        first, *others, late = self.callers(MOST_WAITING + 2)
+        self.assertIn(b" 503 ", late.wire.value())
+        self.assertEqual(others[-1].wire.value(), b"")
+        others[0].leave()
+        self.assertEqual(self.callers(1)[0].wire.value(), b"")
+        self.turns(first)
 
     def test_a_caller_that_leaves(self) -> None:
         """Nothing more is done for it, whether it waits or is served, and others are served."""
