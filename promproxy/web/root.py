@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from attrs import field, frozen
 from twisted.web.resource import IResource, Resource
@@ -30,8 +31,8 @@ class Pages:
 
 def make_root(pages: Pages, *path_prefixes: str) -> Resource:
     """The tree; below each prefix it is there once more, for a reverse proxy that keeps it."""
-    root = pages.status
-    root.putChild(b"", root)
+    root = _Folder(pages.status, trees=[b"singleTargetMetrics"])
+    root.putChild(b"", pages.status)
     root.putChild(b"discovery", pages.discovery)
     root.putChild(b"singleTargetMetrics", pages.scrape)
     root.putChild(b"metrics", pages.metrics)
@@ -55,10 +56,26 @@ def make_root(pages: Pages, *path_prefixes: str) -> Resource:
 
 
 class _Folder(Resource):
-    """A path that only leads to others."""
+    """A path that leads to others, with or without a page of its own.
 
-    def render(self, request: Request) -> bytes:
-        """There is nothing here."""
+    A page is where its path ends: Twisted would take whatever comes behind it for a part of it.
+    """
+
+    def __init__(self, index: Resource | None = None, trees: Collection[bytes] = ()) -> None:
+        super().__init__()
+        self._index = index
+        self._trees = trees  # pages that answer for all paths below them too
+
+    def getChildWithDefault(self, path: bytes, request: Request) -> IResource:
+        """The page at a path, unless that goes on although the page has nothing below it."""
+        found: IResource = super().getChildWithDefault(path, request)
+        goes_on = found.isLeaf and request.postpath and path not in self._trees
+        return _Folder() if goes_on else found
+
+    def render(self, request: Request) -> Any:
+        """The page of its own, if there is one."""
+        if self._index is not None:
+            return self._index.render(request)
         return plain_answer(request, 404, "nothing is here")
 
 

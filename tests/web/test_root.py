@@ -76,3 +76,11 @@ class RootTests(SynchronousTestCase):
         absolute = "http://other.example/discovery"
         for path in ("/x", "/Discovery", "/-/", "/-/x", "/cache/x", "/api/v1/x", "/a/x", absolute):
             self.assertEqual(caller.get(path).status, 404, path)
+
+    def test_pages_have_nothing_below_them(self) -> None:
+        """Else each would have names without end, which a reverse proxy may not know."""
+        caller = self.caller("/a/b")
+        for path in ("/discovery", "/metrics", "/-/reload", "/cache/invalidate", "/api/v1/targets"):
+            for more in ("/", "/x", "/../metrics", "%2fx"):
+                self.assertEqual(caller.get(path + more).status, 404, path + more)
+                self.assertEqual(caller.get(f"/a/b{path}{more}").status, 404, path + more)
