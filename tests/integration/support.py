@@ -231,9 +231,14 @@ class SocketTestCase(TestCase):
             await pause()
 
     def twistd(self, config: str = "", prefix: str = "") -> Process:
-        """A daemon in a process of its own; ``prefix`` is shell that runs before it."""
+        """A daemon in a process of its own; ``prefix`` is shell that runs before it.
+
+        It has the web configuration file ``web.yml`` where that is in the folder.
+        """
         (self.folder / "p.yml").write_text(config or self.config())
         command = [*twistd(), "--nodaemon", "--pidfile=", "promproxy", "--config", "p.yml"]
+        if (self.folder / "web.yml").exists():
+            command += ["--web-config-file", "web.yml"]
         process = Process()
         reactor.spawnProcess(
             process,

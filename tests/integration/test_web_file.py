@@ -29,7 +29,8 @@ from tests.integration.peers import (
     prometheus,
     twistd,
 )
-from tests.integration.support import SocketTestCase, pause, request, sends
+from tests.integration.support import SocketTestCase, pause, request, scrape_path, sends
+from tests.integration.test_twistd import MEGABYTE, Flood, Reader
 from tests.web.test_passwords import basic
 
 ALICE, BOB = (bcrypt.hashpw(one, bcrypt.gensalt(4)).decode() for one in (b"secret", b"other"))
@@ -320,6 +321,44 @@ class UserTests(WebFileTestCase):
         return self.run_case(case())
 
 
+class ReaderTests(WebFileTestCase):
+    """Callers over TLS that are slow to read."""
+
+    timeout = 60
+
+    def test_memory_does_not_depend_on_the_speed_of_the_reader(self) -> Deferred[None]:
+        """One that stops in the middle of 200 MB: the target is stopped too."""
+
+        async def case() -> None:
+            floods: list[Flood] = []
+            upstream = await self.upstream(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+            self.targets(upstream.address)
+            self.write("web.yml", f"tls_server_config: {{{TLS}}}")
+            process = await self.ready_twistd()
+            endpoint = f"tls:localhost:{self.port}:trustRoots={self.folder}"
+            (self.folder / "foreign.pem").unlink()
+            await self.scrape(upstream, endpoint=endpoint)
+            before = process.memory
+            upstream.script = lambda talk: floods.append(Flood(talk, 200))
+            asked = upstream.asked()
+            reader = await self.connect(endpoint, Reader())
+            reader.send(request(scrape_path(upstream.address)))
+            await asked
+            reader.transport.pauseProducing()
+            left = -1
+            while left != floods[0].left:
+                left = floods[0].left
+                for _ in range(20):
+                    await pause()
+            self.assertGreater(left, 150)
+            reader.transport.resumeProducing()
+            while reader.size < 200 * MEGABYTE:
+                await pause()
+            self.assertLess(process.memory - before, 8 * MEGABYTE)
+
+        return self.run_case(case())
+
+
 class FloodTests(WebFileTestCase):
     """Many wrong passwords at a time."""
 
@@ -432,8 +471,8 @@ class TlsPeer(Peer):
         context.load_cert_chain(self.folder / "client.pem")
         connection = HTTPSConnection("localhost", self.port, timeout=10, context=context)
         try:
-            authorization = {"Authorization": "Basic cHJvbWV0aGV1czpzZWNyZXQ="}
-            connection.request("GET", path, headers={**authorization, **headers})
+            credentials = {"Authorization": basic("prometheus", "hunter2").decode()}
+            connection.request("GET", path, headers={**credentials, **headers})
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:
@@ -452,8 +491,8 @@ class PrometheusTests(PeersTestCase):
         (self.folder / "ca.pem").write_bytes(authority.pem)
         (self.folder / "server.pem").write_bytes(authority.issue("localhost"))
         (self.folder / "client.pem").write_bytes(authority.issue("prometheus.example.org"))
-        (self.folder / "password").write_text("secret\n")
-        hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
+        (self.folder / "password").write_text("hunter2\n")
+        hashed = bcrypt.hashpw(b"hunter2", bcrypt.gensalt(10)).decode()
         (self.folder / "web.yml").write_text(
             f"tls_server_config:\n  {TLS.replace(', ', chr(10) + '  ')}\n"
             "  client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
@@ -497,7 +536,8 @@ class PrometheusTests(PeersTestCase):
         own = {exporter.address: exporter.port}
         eventually(lambda: self.assertEqual(server.query('which_exporter{job="http_sd"}'), own))
         self.assertEqual(server.failed_refreshes(), 0)
-        self.assertNotIn("secret", proxy.output)
+        for secret in ("hunter2", "$2b$", basic("prometheus", "hunter2")[6:].decode()):
+            self.assertNotIn(secret, proxy.output)
 
     def file(self, name: str) -> str:
         return str(Path(self.folder / name))
