@@ -76,6 +76,12 @@ class Inbound:
         self._apply(settings)
 
     @property
+    def certificate_end(self) -> float | None:
+        """When our certificate ends, in seconds of the epoch; None without TLS."""
+        tls = self._settings.web.tls
+        return None if tls is None else tls.not_after
+
+    @property
     def remarks(self) -> Collection[str]:
         """What the configuration has that is not wrong, but hardly meant, a line each."""
         return self._settings.remarks

@@ -39,6 +39,7 @@ class Metrics:
     _reload_moment: Gauge = field(init=False)
     _web_reload_succeeded: Gauge = field(init=False)
     _web_reload_moment: Gauge = field(init=False)
+    _certificate_end: Gauge | None = field(default=None, init=False)
     _file_writes: Counter = field(init=False)
     _file_succeeded: Gauge = field(init=False)
 
@@ -123,6 +124,16 @@ class Metrics:
     def watch_refused(self, refused: Mapping[str, int]) -> None:
         """Report the requests that were refused for who asked, by reason."""
         self.registry.register(_RefusedCollector(refused))
+
+    def certificate_ends(self, moment: float) -> None:
+        """Report when the certificate that callers see ends."""
+        if self._certificate_end is None:
+            self._certificate_end = Gauge(
+                "promproxy_tls_certificate_not_after_timestamp_seconds",
+                "When the certificate that callers see ends.",
+                registry=self.registry,
+            )
+        self._certificate_end.set(moment)
 
     def web_file_read(self, succeeded: bool, moment: float = 0.0) -> None:
         """The same of the web configuration file."""

@@ -111,7 +111,7 @@ class Running:
         self.metrics.watch_connections(self.site.connections)
         self.metrics.watch_refused(self.site.gate.refused)
         self.metrics.reloaded(True, reactor.seconds())
-        self.metrics.web_file_read(True, reactor.seconds())
+        self._web_file_is_used()
 
     def start(self) -> None:
         """Begin to refresh, and to look at files."""
@@ -175,7 +175,12 @@ class Running:
 
     def _use_inbound(self, settings: InboundSettings) -> None:
         self.inbound.use(settings)
+        self._web_file_is_used()
+
+    def _web_file_is_used(self) -> None:
         self.metrics.web_file_read(True, self._maker.reactor.seconds())
+        if self.inbound.certificate_end is not None:
+            self.metrics.certificate_ends(self.inbound.certificate_end)
 
     def _outbound_files(self) -> Iterable[Path]:
         return files_in(self.generation.config)

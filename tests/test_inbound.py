@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timezone
+
+from cryptography import x509
 from twisted.internet.address import IPv4Address
 from twisted.logger import capturedLogs
 from twisted.web.server import Site
@@ -21,6 +24,14 @@ from tests.web.test_passwords import basic
 USERS = f"basic_auth_users: {{alice: {HASH}}}\n"
 TLS = "tls_server_config: {cert_file: own.pem, key_file: own.pem}\n"
 REMOTE = IPv4Address("TCP", "192.0.2.1", 5)
+
+
+def end_of(pem: bytes) -> float:
+    """When a certificate ends, in seconds of the epoch."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_after_utc.timestamp()
+    return certificate.not_valid_after.replace(tzinfo=timezone.utc).timestamp()
 
 
 class InboundTestCase(ServiceTestCase):
@@ -100,6 +111,19 @@ class StartTests(InboundTestCase):
         self.assertIsInstance(self.reactor.tcpServers[0][1], Site)
         self.start_with(TLS)
         self.assertIsInstance(self.reactor.tcpServers[0][1], TlsFactory)
+
+    def test_end_of_the_certificate(self) -> None:
+        """Is a metric, where there is one; a renewed one changes it."""
+        name = b"promproxy_tls_certificate_not_after_timestamp_seconds "
+        self.start_with("")
+        self.assertNotIn(name, self.ask("/metrics").body)
+        self.start_with(TLS)
+        for hours in (1, 2):
+            pem = Authority().issue("localhost", hours=hours)
+            (self.folder / "own.pem").write_bytes(pem)
+            self.look()
+            value = float(self.ask("/metrics").body.partition(b"\n" + name)[2].split()[0])
+            self.assertEqual(value, end_of(pem))
 
     def test_too_many_connections(self) -> None:
         """Are closed before their handshake."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.interfaces import IDelayedCall, ISSLTransport, ITCPTransport
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 
@@ -19,6 +21,8 @@ from promproxy.http.direct import send_pieces
 from promproxy.web.body import RequestBody
 from promproxy.web.head import MAX_HEAD, RequestRefused
 from promproxy.web.peer import Peer, peer_of
+
+log = Logger()
 
 #: A caller has so many seconds for a whole request head, from its first byte on, and for the first
 #: one from the beginning of the connection.
@@ -314,6 +318,9 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The caller is gone."""
+        if reason.check(SSL.Error):  # such as a handshake that either side has refused
+            self.site.gate.refused["tls"] += 1
+            log.debug("TLS with {peer} failed: {error}", peer=self.getPeer(), error=reason.value)
         self._unsent.clear()
         self.site.connections.discard(self)
         body, self._body = self._body, None

@@ -17,9 +17,13 @@ from zope.interface import implementer
 
 
 class ServerContext(SSL.Context):
-    """What connections are made with. Where it ``verifies``, certificates shown were verified."""
+    """What connections are made with. Where it ``verifies``, certificates shown were verified.
+
+    ``not_after`` is when its own certificate ends, in seconds of the epoch.
+    """
 
     verifies = False
+    not_after = 0.0
 
 
 @implementer(IOpenSSLServerConnectionCreator)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def make_server_context(settings: TlsServer) -> ServerContext:
     context.set_session_id(os.urandom(16))  # without one, no certificate goes with a ticket
     context.set_alpn_select_callback(_choose_protocol)
     _use_certificate(context, settings)
+    context.not_after = _end_of(settings.cert_file)
     if settings.client_ca_file is not None:
         _use_authorities(context, settings.client_ca_file)
     context.set_verify(_MODES[settings.client_auth_type], _verifier(settings))
@@ -71,6 +73,12 @@ def _use_certificate(context: SSL.Context, settings: TlsServer) -> None:
             f"{settings.key_file}: holds no key in PEM, without a passphrase, that belongs to "
             f"{settings.cert_file}"
         ) from error
+
+
+def _end_of(file: Path) -> float:
+    certificate = crypto.load_certificate(crypto.FILETYPE_PEM, file.read_bytes())
+    moment = datetime.strptime((certificate.get_notAfter() or b"").decode(), "%Y%m%d%H%M%SZ")
+    return moment.replace(tzinfo=timezone.utc).timestamp()
 
 
 def _use_authorities(context: SSL.Context, file: Path) -> None:

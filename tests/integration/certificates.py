@@ -25,8 +25,8 @@ class Authority:
         )
         self.pem = certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, *names: str) -> bytes:
-        """Key and certificate, in one PEM, for these names or addresses."""
+    def issue(self, *names: str, hours: int = 1) -> bytes:
+        """Key and certificate, in one PEM, for these names or addresses; it ends in so long."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test server")])
         alternatives = x509.SubjectAlternativeName(
@@ -36,7 +36,7 @@ class Authority:
             ]
         )
         certificate = (
-            self._begin(subject, key)
+            self._begin(subject, key, hours)
             .add_extension(alternatives, critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -47,7 +47,7 @@ class Authority:
         ) + certificate.public_bytes(serialization.Encoding.PEM)
 
     def _begin(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, hours: int = 1
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
         return (
@@ -57,5 +57,5 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=hours))
         )

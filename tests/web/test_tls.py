@@ -7,7 +7,9 @@ from pathlib import Path
 
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -120,10 +122,18 @@ class ConnectionTests(TlsTestCase):
         self.assertTrue(self.wire.aborted)
 
     def test_no_tls_at_all(self) -> None:
-        """Ends at once."""
+        """Ends at once, and is counted."""
         self.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: p\r\n\r\n")
         self.assertTrue(self.wire.disconnecting or self.wire.aborted)
         self.assertNotIn(b"HTTP/1.1", self.wire.value())
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.site.gate.refused, {"tls": 1})
+
+    def test_end_that_is_no_failure(self) -> None:
+        """Is not counted."""
+        self.ask()
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.site.gate.refused, {})
 
     def test_too_many_connections(self) -> None:
         """Those that have not asked for anything make room."""
