@@ -52,16 +52,21 @@ def add(commands: Any) -> None:
     parser.add_argument("url", type=_url, metavar="URL", help="such as http://host:8080/discovery")
     parser.add_argument("file", type=_json_file, metavar="FILE", help="it must end in .json")
     parser.add_argument("--once", action="store_true", help="once, then end: 1 if it failed")
-    for name, parse, default, text in (
-        ("--interval", duration_from_text, "60s", "how often to fetch"),
-        ("--timeout", duration_from_text, "30s", "how long one request may take"),
-        ("--max-size", size_from_text, "64MB", "a larger document is refused"),
+    for name, parse, default, kind, text in (
+        ("--interval", duration_from_text, "60s", "TIME", "how often to fetch"),
+        ("--timeout", duration_from_text, "30s", "TIME", "how long one request may take"),
+        ("--max-size", size_from_text, "64MB", "SIZE", "a larger document is refused"),
     ):
         parser.add_argument(
-            name, type=_in_units(parse), default=default, metavar="N", help=f"{text}; {default}"
+            name, type=_in_units(parse), default=default, metavar=kind, help=f"{text}; {default}"
         )
     parser.add_argument("--mode", type=_mode, default="644", help="permissions of FILE; 644")
-    parser.add_argument("--http-config-file", type=Path, metavar="FILE", help="see above (YAML)")
+    parser.add_argument(
+        "--http-config-file",
+        type=Path,
+        metavar="FILE",
+        help="credentials, TLS settings and a proxy, in YAML and in Prometheus's words",
+    )
     parser.add_argument(
         "--metrics-file", type=_prom_file, metavar="FILE", help="for node_exporter; ends in .prom"
     )
