@@ -15,7 +15,7 @@ from promproxy.web.answers import outcome_of
 from tests.docs.metrics_reference import reference, words_of_tables
 from tests.docs.pages import CHECKOUT, all_pages
 
-_METRIC = re.compile(r"\bpromproxy_[a-z0-9_]+[a-z0-9]\b")
+_METRIC = re.compile(r"\b(?:promproxy|pushprox|pushproxy)_[a-z0-9_]+[a-z0-9]\b")
 NO_METRICS = {"promproxy_state", "promproxy_source"}  # members of documents
 
 

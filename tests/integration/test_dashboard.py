@@ -6,8 +6,8 @@ from tests.conf.test_dashboard import expressions
 from tests.integration.case import PeersTestCase
 from tests.integration.peers import eventually
 
-# Nothing is refused, dropped or left out here.
-WITHOUT_SERIES = ("requests_refused", "source_dropped", "source_left_out")
+# Nothing is refused, dropped or left out here, and there is no source pushprox.
+WITHOUT_SERIES = ("requests_refused", "source_dropped", "source_left_out", "tunnel", "pushprox_")
 
 
 class DashboardTests(PeersTestCase):

@@ -9,12 +9,11 @@ from twisted.internet.defer import Deferred
 from tests.docs.metrics_reference import reference
 from tests.integration.support import SocketTestCase, pause, sends
 
+OURS = ("promproxy_", "pushprox_", "pushproxy_")
 OF_OTHERS = ("promproxy_sync_",)  # not the daemon's
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nup 1\n"
 MORE = """
 state_dir: state
-file_sd: {path: file_sd.json}
-discovery: {address: "promproxy:8080"}
 """
 
 
@@ -23,7 +22,7 @@ def metrics_of(exposition: str) -> dict[str, Metric]:
     return {
         f"{family.name}_total" if family.type == "counter" else family.name: family
         for family in text_string_to_metric_families(exposition)
-        if family.name.startswith("promproxy_") and not family.name.endswith("_created")
+        if family.name.startswith(OURS) and not family.name.endswith("_created")
     }
 
 
@@ -35,11 +34,12 @@ class DocumentedMetricsTests(SocketTestCase):
     async def _compare(self) -> None:
         upstream = await self.upstream(sends(ANSWER))
         self.targets(upstream.address, **{"bad label": "x"})
-        await self.daemon(more=MORE)
+        await self.daemon(more_sources=", {name: nat, pushprox: {}}", more=MORE)
         await self.scrape(upstream)
-        while not (self.folder / "file_sd.json").exists():
+        await self.get("http://unknown.example:9100/metrics")
+        await self.get("/push", "Content-Length: 0", method="POST")
+        while b"promproxy_file_writes_total{" not in (answer := await self.get("/metrics")):
             await pause()
-        answer = await self.get("/metrics")
         found = metrics_of(answer.partition(b"\r\n\r\n")[2].decode())
         expected = {n: m for n, m in reference().items() if not n.startswith(OF_OTHERS)}
         self.assertEqual(set(found), set(expected))
