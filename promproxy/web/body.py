@@ -53,6 +53,7 @@ class RequestBody:
         self._connection = connection
         self._protocol: IProtocol | None = None
         self.is_wanted = False  # it is to be read now
+        self.buys_time = True  # each piece of it does; else all of it must come in time
 
     @property
     def is_read(self) -> bool:
@@ -73,7 +74,11 @@ class RequestBody:
             self._connection.read_body()
 
     def whole(self, max_size: int) -> Deferred[bytes]:
-        """All of it. Fails with BodyTooLarge, or with CutShort where it broke off."""
+        """All of it, which must not take long.
+
+        Fails with BodyTooLarge, or with CutShort where it broke off.
+        """
+        self.buys_time = False
         collector = _Collector(max_size)
         if self.length is not None and self.length > max_size:
             collector.refuse()

@@ -27,7 +27,8 @@ log = Logger()
 #: A caller has so many seconds for a whole request head, from its first byte on, and for the first
 #: one from the beginning of the connection.
 HEAD_SECONDS = 10.0
-#: So many seconds may pass without a byte of a body that somebody waits for.
+#: So many seconds may pass without a byte of a body that somebody waits for; one that is wanted as
+#: a whole must have come by then.
 BODY_SECONDS = 10.0
 #: How long a caller that sends what nobody reads may take to see the answer to it.
 LINGER_SECONDS = 2.0
@@ -82,7 +83,8 @@ class Channel(HTTPChannel):
             return
         self._received += data
         if self._body is not None and self._body.is_wanted:
-            self.setTimeout(BODY_SECONDS)
+            if self._body.buys_time:
+                self.setTimeout(BODY_SECONDS)
             self._feed_body(self._body)
             return
         if not self.requests:

@@ -193,6 +193,17 @@ class WholeTests(BodyTestCase):
         self.caller.leave()
         self.assertTrue(self.mirror.errors[0].check(CutShort))
 
+    def test_slow_caller(self) -> None:
+        """A byte now and then does not help: it has ten seconds for all of it."""
+        self.receive(post("/", "Content-Length: 20"))
+        for _ in range(9):
+            self.receive(b"x")
+            self.clock.advance(1)
+        self.assertFalse(self.wire.aborted)
+        self.receive(b"x")
+        self.clock.advance(1)
+        self.assertTrue(self.wire.aborted)
+
     def test_cancelled(self) -> None:
         """The connection is closed."""
         self.receive(post("/held", "Content-Length: 3") + b"x")
