@@ -45,18 +45,18 @@ class CheckQueue:
     _in_thread: Callable[[Callable[[], bool]], Deferred[bool]]
     _limit: int = MAX_CHECKS
     _count: int = field(default=0, init=False)
-    _is_stopped: bool = field(default=False, init=False)
+    is_stopped: bool = field(default=False, init=False)
 
     def run(self, check: Callable[[], bool]) -> Deferred[bool]:
         """What the check finds. Raises TooManyChecks."""
         if self._count >= self._limit:
             raise TooManyChecks("too many passwords are being checked")
         self._count += 1
-        return self._in_thread(lambda: not self._is_stopped and check()).addBoth(self._ended)
+        return self._in_thread(lambda: not self.is_stopped and check()).addBoth(self._ended)
 
     def stop(self) -> None:
-        """Run no more of them: those that wait find nothing."""
-        self._is_stopped = True
+        """Run no more of them: whoever waits gets no answer."""
+        self.is_stopped = True
 
     def _ended(self, result: bool) -> bool:
         self._count -= 1
@@ -126,6 +126,8 @@ class Passwords:
         checking.addCallback(lambda is_right: self._found(digest, user if is_right else ""))
 
     def _found(self, digest: bytes, user: str) -> None:
+        if self._queue.is_stopped:  # it was perhaps never looked at
+            return
         # Apart, so that a flood of wrong ones does not push out the right ones.
         remembered = self._known if user else self._wrong
         remembered[digest] = user

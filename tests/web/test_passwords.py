@@ -208,3 +208,14 @@ class QueueTests(PasswordsTestCase):
         self.assertIsInstance(self.ask("bob", "3"), Deferred)
         self.thread.run()
         self.assertEqual(self.check("bob", "other"), "bob")
+
+    def test_nothing_is_said_of_passwords_that_were_not_checked(self) -> None:
+        """At the end of the process: a right one is not called wrong."""
+        queue = CheckQueue(self.thread)
+        self.passwords = Passwords({"alice": hash_of(b"secret")}, queue)
+        found = self.ask("alice", "secret")
+        queue.stop()
+        self.thread.run()
+        assert isinstance(found, Deferred)
+        self.assertNoResult(found)
+        self.assertEqual(self.checked, [])
