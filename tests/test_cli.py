@@ -14,6 +14,7 @@ from promproxy import __version__
 from promproxy.cli import main
 from promproxy.config.load import section_from_text
 from promproxy.config.web_file import WebFile
+from promproxy.tap import Options
 
 
 class CommandTestCase(SynchronousTestCase):
@@ -79,6 +80,12 @@ class CheckTests(CommandTestCase):
             status, _, err = self.run_command(*arguments)
             self.assertEqual(status, 1)
             self.assertIn(message, err)
+
+    def test_takes_the_options_of_the_daemon(self) -> None:
+        """As they may stand behind ``ARGS`` for the service, which is checked before a reload."""
+        options = {f"--{names[0]}" for names in Options.optParameters} - {"--config"}
+        _, out, _ = self.run_command("check", "--help")
+        self.assertEqual({option for option in options if option not in out}, set())
 
     def test_missing_file(self) -> None:
         """It is named."""

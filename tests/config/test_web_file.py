@@ -102,6 +102,20 @@ class GoodFileTests(SynchronousTestCase):
             found = open_secrets(load_web_file(folder / "web.yml"))
             self.assertEqual(sorted(Path(one.split()[0]).name for one in found), expected)
 
+    def test_example(self) -> None:
+        """Changes nothing as it stands; each of its settings can be used."""
+        text = (HERE.parent.parent / "conf" / "web.yml").read_text(encoding="utf-8")
+        self.assertEqual(section_from_text(WebFile, text, GOOD, None), WebFile())
+        used = "\n".join(
+            line.removeprefix("# ")
+            for line in text.replace("$2b$10$…", HASH).splitlines()
+            if line.startswith(("#   ", "# tls", "# basic", "# http"))
+        )
+        web = section_from_text(WebFile, used, GOOD, None)
+        assert web.tls_server_config is not None
+        self.assertEqual(list(web.basic_auth_users), ["prometheus"])
+        self.assertEqual(len(web.http_server_config.headers), 1)
+
     def test_an_empty_file(self) -> None:
         """Says nothing."""
         for text in ("", "# nothing", "{}", "basic_auth_users: {}"):
