@@ -78,7 +78,8 @@ footer { color: var(--soft); font-size: .8rem; padding: 1.5rem 1.25rem; text-ali
 @media (max-width: 62rem) {
   header, main { padding-left: .75rem; padding-right: .75rem }
   nav.more { margin-left: 0 }
-  label, select { flex: 1 1 9rem; max-width: none }
+  label { flex: 1 1 9rem }
+  select { max-width: none }
   label.wide { flex: 1 1 100%; max-width: none }
   .box { background: none; border: 0 }
   table { display: block }

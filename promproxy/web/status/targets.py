@@ -46,7 +46,8 @@ def _name(row: Row) -> Html:
 
 def _labels(row: Row) -> Html:
     labels = shown_labels(row.target.labels)
-    return text(*(element("span", f"{name}: {value}") for name, value in labels.items()))
+    chips = [element("span", f"{name}: {value}") for name, value in labels.items()]
+    return element("div", *chips) if chips else text()
 
 
 def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -180,7 +180,8 @@ class TargetsTests(StatusTestCase):
         )
         self.assertEqual(
             labels,
-            "<span>org: acme</span><span>app: &lt;shop&gt;</span><span>team: a &amp; b</span>",
+            "<div><span>org: acme</span><span>app: &lt;shop&gt;</span>"
+            "<span>team: a &amp; b</span></div>",
         )
         self.assertIn(">up<", health)
         self.assertIn(">5 s ago<", last)
