@@ -63,7 +63,7 @@ def _write(path: Path, content: str) -> None:
 
 def _tell(to_do: int, unknown: int) -> None:
     print(
-        f"promproxy: {to_do} things are left to do, {unknown} settings are not known: see the "
-        "comments at the top",
+        f"promproxy: left to do: {to_do}, settings that are not known: {unknown}; see the comments "
+        "at the top",
         file=sys.stderr,
     )

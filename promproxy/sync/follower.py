@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -54,8 +54,13 @@ class Follower:
         for step in (self._fetch, self._tell):
             try:
                 await step()
+            except CancelledError:
+                raise
             except SourceError as error:
                 errors.append(str(error))
+            except Exception:  # a bug, which must not end the attempts for good
+                log.failure("an attempt failed")
+                errors.append("an unexpected error, see the log")
         if errors != self._errors:
             for text in errors:
                 log.error("{error}", error=text)

@@ -174,8 +174,8 @@ class ImportPromregatorTests(CloudFoundryTestCase):
         done = self.run_promproxy("import-promregator", str(self.old))
         self.assertEqual(
             done.stderr,
-            "promproxy: 1 things are left to do, 0 settings are not known: see the comments at "
-            "the top\n",
+            "promproxy: left to do: 1, settings that are not known: 0; see the comments at the "
+            "top\n",
         )
         self.assertIn("variable CF_PASSWORD of the environment", done.stdout)
         self.assertIsNone(re.search(r"\bsecret\b(?! into)", done.stdout))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import re
 import ssl
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -256,6 +259,37 @@ class FollowTests(SyncTestCase):
 
     def await_authorization(self, document: ServedDocument, expected: str) -> None:
         eventually(lambda: self.assertEqual(document.heads[-1]["Authorization"], expected))
+
+    def test_killed_at_any_moment(self) -> None:
+        """The file is always a whole document, and the next process goes on with it."""
+        documents = [
+            json.dumps([{"targets": [f"{n}.example:1"] * 3000, "labels": {}}]).encode()
+            for n in range(2)
+        ]
+        document = self.serve([])
+        over = threading.Event()
+
+        def change_on() -> None:
+            number = 0
+            while not over.wait(0.005):
+                number += 1
+                document.body = documents[number % 2]
+
+        changing = threading.Thread(target=change_on)
+        changing.start()
+        self.addCleanup(changing.join)
+        self.addCleanup(over.set)
+        url, peer = f"http://{document.address}/", None
+        for _ in range(5):
+            peer = self.follow(url, "--interval", "10ms")
+            time.sleep(random.uniform(0, 0.5))
+            peer.kill()
+            if self.file.exists():
+                self.assertIn(self.file.read_bytes(), documents)
+        self.assertTrue(self.file.exists())
+        self.follow(url)
+        over.set()
+        eventually(lambda: self.assertEqual(self.file.read_bytes(), document.body))
 
     def test_own_metrics(self) -> None:
         """On its port, which it says cannot be had where that is so."""

@@ -185,6 +185,25 @@ class FollowerTests(SynchronousTestCase):
         )
         self.assertTrue(self.follower.figures.succeeded)
 
+    def test_unexpected_error(self) -> None:
+        """It is logged in full, counted, and does not end the attempts."""
+        client = self.follower.client
+        self.follower.client = lambda: 1 / 0  # type: ignore[assignment, return-value]
+        self.assertEqual(self.attempt(), ["an unexpected error, see the log"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.follower.failures, 1)
+        self.follower.client = client
+        self.assertEqual(self.attempt(), [])
+
+    def test_stopped_in_the_middle(self) -> None:
+        """That is no failure of the server's, and the file stays."""
+        self.attempt()
+        self.follower = self.make(SilentAgent())
+        begun = self.begin()
+        begun.cancel()
+        self.failureResultOf(begun)
+        self.assertTrue(self.file.exists())
+
     def test_a_failure_is_logged_once(self) -> None:
         """Until it is another one, or is over."""
         self.attempt()
