@@ -7,11 +7,14 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http import NO_BODY_CODES, parse_qs
 from twisted.web.http_headers import Headers
+from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from promproxy.access import Caller
+from promproxy.web.answers import plain_answer
 from promproxy.web.body import RequestBody
 from promproxy.web.head import Fields, RequestHead
 
@@ -78,6 +81,20 @@ class PlainRequest(Request):
             site.gate.admit(self, proxied or site.getResourceFor(self))
         except BaseException:
             self.processingFailed(Failure())
+
+    def render(self, resrc: IResource) -> None:
+        """Let the resource answer. Twisted's has a line for the log for each HEAD."""
+        try:
+            body = resrc.render(self)
+        except UnsupportedMethod as error:
+            self.setHeader(b"Allow", b", ".join(error.allowedMethods))
+            body = plain_answer(self, 405, "this method is not for this page")
+        if isinstance(body, int):  # NOT_DONE_YET
+            return
+        if body or self.method != b"HEAD":  # else the resource has said how long it would be
+            self.setHeader(b"Content-Length", b"%d" % len(body))
+        self.write(body)
+        self.finish()
 
     def expects_to_be_asked(self) -> bool:
         """Whether the body comes only once we say that it may (RFC 9110, section 10.1.1)."""
