@@ -268,6 +268,45 @@ class UserTests(WebFileTestCase):
 
         return self.run_case(case())
 
+    def test_tunnels(self) -> Deferred[None]:
+        """Take a role, and a name that it matches; to read metrics is another permission."""
+
+        async def case() -> None:
+            roles = (
+                "roles:\n"
+                "- {users: [alice], permissions: [tunnel], fqdns: ['*.example.org']}\n"
+                "- {users: [bob], permissions: [scrape]}\n"
+            )
+            more = ", {name: nat, pushprox: {}}"
+            await self.daemon(more_sources=more, more=roles, web=USERS)
+            alice, bob = ("-u", "alice:secret"), ("-u", "bob:other")
+            for expected, user, name in (
+                (401, (), "a.example.org"),
+                (403, bob, "a.example.org"),
+                (403, alice, "a.example.net"),
+            ):
+                found = await self.status("/poll", "-d", name, *user, scheme="http")
+                self.assertEqual(found, expected, (user, name))
+            poll = await self.connect()
+            poll.send(
+                request(
+                    "/poll",
+                    authorization("alice", "secret"),
+                    "Content-Length: 13",
+                    method="POST",
+                )
+                + b"a.example.org"
+            )
+            clients = ""
+            while "a.example.org" not in clients:
+                await pause()
+                _, _, clients = await self.curl("/clients", *bob, scheme="http")
+            self.assertNotIn("example.net", clients)
+            self.assertEqual(poll.received, b"")
+            self.assertEqual(await self.status("/metrics", *alice, scheme="http"), 403)
+
+        return self.run_case(case())
+
     def test_certificate_that_was_not_verified(self) -> Deferred[None]:
         """Is nobody's, whatever names are in it."""
 
