@@ -78,6 +78,7 @@ class Daemon(Service):
         Raises StartError where an address cannot be had.
         """
         raise_file_limit()
+        forbid_core_dumps()
         self._running.files.load()
         # twistd has no handler, and without one this signal ends the process.
         self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
@@ -127,6 +128,12 @@ def raise_file_limit() -> None:
     """Every connection takes a file descriptor, and the soft limit is often 1024."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def forbid_core_dumps() -> None:
+    """A core holds every secret. The hard limit stays, for whoever raises this one to debug."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _no_file() -> schema.Config:

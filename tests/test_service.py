@@ -152,6 +152,14 @@ class StartTests(ServiceTestCase):
         raise_file_limit()
         self.assertEqual(resource.getrlimit(resource.RLIMIT_NOFILE), (hard, hard))
 
+    def test_no_core_is_written(self) -> None:
+        """It would hold every secret; the hard limit is left to whoever needs one."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_CORE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        self.start()
+        self.assertEqual(resource.getrlimit(resource.RLIMIT_CORE), (0, hard))
+
 
 class StopTests(ServiceTestCase):
     """The end."""

@@ -102,5 +102,7 @@ class Place:
         if name is None:
             return "$"
         if name not in environ:
-            self.fail(f"the environment has no variable {name!r} (a plain $ is written $$)")
+            # What is no name may be a part of a password.
+            shown = f"variable {name!r}" if name.isidentifier() else "such variable"
+            self.fail(f"the environment has no {shown} (a plain $ is written $$)")
         return environ[name]

@@ -5,12 +5,15 @@ Source: Prometheus documentation, "HTTP service discovery": 200, JSON, always th
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 from attrs import define, field, frozen
 
 from promproxy.errors import ScrapeError, SourceError
 from promproxy.http.fetch import Answer, Fetcher
+
+_TYPE = re.compile(r"(text|application|image|multipart)/[a-z+.-]{1,40}")
 
 
 @frozen(kw_only=True)
@@ -57,7 +60,9 @@ class DocumentClient:
             return None
         media_type = answer.header("Content-Type").partition(";")[0].strip().lower()
         if media_type != "application/json":
-            raise self.failed(f"content type {media_type!r}, expected application/json")
+            # What looks like no type may repeat what we have sent.
+            shown = repr(media_type) if _TYPE.fullmatch(media_type) else "unknown"
+            raise self.failed(f"content type {shown}, expected application/json")
         return document
 
     def keep(self, document: Document) -> None:

@@ -147,6 +147,8 @@ class HttpSdTests(SynchronousTestCase):
         """As it is for Prometheus: a login page comes with 200 too."""
         self.document.content_type = "text/html"
         self.assertEqual(self.error(), "content type 'text/html', expected application/json")
+        self.document.content_type = "Authorization: Basic c2VjcmV0"
+        self.assertEqual(self.error(), "content type unknown, expected application/json")
 
     def test_body_that_is_no_list_of_groups_is_a_failure(self) -> None:
         """The message says what is wrong with it."""

@@ -6,6 +6,7 @@ Source: the UAA's API documentation, "Token", and RFC 6749.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -23,6 +24,9 @@ from promproxy.secret import Secret
 
 # UAA locks an account after five failures within an hour.
 SECONDS_AFTER_REFUSAL = 900.0
+
+# Nothing that was encoded, such as a header or a form, passes for these.
+_WORDS = re.compile(r"[A-Za-z_']{1,20}(?:[ ,.:;!-]{1,3}[A-Za-z_']{1,20}){0,40}[.!]?")
 
 log = Logger()
 
@@ -160,13 +164,13 @@ class TokenKeeper:
 
 
 def _error_of(answer: Answer, credentials: Credentials) -> str:
-    """UAA's own words for an error, unless they repeat a secret."""
+    """UAA's own words for an error, as long as they are words and repeat no secret."""
     try:
         data: Any = json.loads(answer.body)
-        words = str(data.get("error_description") or data.get("error"))
+        said = str(data.get("error_description") or data.get("error"))
     except (ValueError, AttributeError, RecursionError):
         return "no reason given"
     secrets = (credentials.password.reveal(), credentials.client_secret.reveal())
-    if any(secret and secret in words for secret in secrets):
-        return "the reason given repeats a secret"
-    return words[:200]
+    if not _WORDS.fullmatch(said) or any(secret and secret in said for secret in secrets):
+        return "the reason given is no plain text"
+    return said

@@ -323,6 +323,21 @@ class HostileTests(UaaTestCase):
 class SecrecyTests(UaaTestCase):
     """Secrets never show."""
 
+    def test_reason_that_repeats_what_we_sent(self) -> None:
+        """As it is, or encoded in any way; UAA's own texts are shown."""
+        for said, shown in (
+            ("Bad credentials", "Bad credentials"),
+            ("Your account has been locked, sorry!", "Your account has been locked, sorry!"),
+            ("wrong password: secret", "the reason given is no plain text"),
+            ("Authorization: Basic Y2Y6MQ", "the reason given is no plain text"),
+            ("a%20b", "the reason given is no plain text"),
+            ("a" * 21, "the reason given is no plain text"),
+            ("a " * 10_000 + "!!", "the reason given is no plain text"),
+        ):
+            document = {"error": "unauthorized", "error_description": said}
+            message = self.error(self.keeper(answer_in_turn(answer(document, 401))))
+            self.assertIn(f": {shown}; not asked again", message)
+
     def test_nothing_secret_in_errors_logs_and_reprs(self) -> None:
         """Neither password, nor secret, nor any token."""
         header = base64.b64encode(b"cf:cl1ent").decode()
