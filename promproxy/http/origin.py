@@ -50,7 +50,7 @@ class Router:
     port: int = field(validator=_port)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class HttpProxy:
     """An HTTP proxy, reached without TLS.
 

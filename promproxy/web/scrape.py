@@ -193,18 +193,24 @@ class ScrapeResource(Resource):
         lines = passed_on + time_left_line(scrape.ends - self._clock.seconds())
         response = await self._outbound.send(scrape.record.prepared, request.method, lines)
         scrape.status = response.code
+        try:
+            self._begin_answer(scrape, response)
+            await self._relay(scrape, response)
+        except BaseException:
+            response.stopProducing()  # unread it would keep its connection
+            raise
+
+    def _begin_answer(self, scrape: _Scrape, response: Response) -> None:
+        request = scrape.request
         if is_redirect(response.code):
-            response.stopProducing()
             raise BadUpstream(f"it redirects{_where_to(response)}, which is not followed")
         if 0 < scrape.settings.body_size_limit < _known_length(response):
-            response.stopProducing()
             raise _too_large(scrape)
         scrape.is_unknown_to_router = says_unknown_to_router(response.code, response.raw_headers)
         request.setResponseCode(response.code, response.phrase)
         request.pass_on(
             passed_back(response.raw_headers), has_length=response.length is not UNKNOWN_LENGTH
         )
-        await self._relay(scrape, response)
 
     async def _relay(self, scrape: _Scrape, response: Response) -> None:
         """Pass the body on as fast as the caller takes it."""
@@ -236,9 +242,6 @@ class ScrapeResource(Resource):
             collecting = treq.collect(response, write)
             request.release()
             await collecting
-        except CancelledError:
-            response.stopProducing()
-            raise
         finally:
             # Not where the caller left: its channel is gone, and has stopped the response.
             if not scrape.client_gone:

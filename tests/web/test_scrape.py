@@ -467,6 +467,15 @@ class RefusalTests(ErrorTestCase):
         self.assertEqual(self.counted("error"), 1)
         self.assert_over()
 
+    def test_bug_of_ours_after_the_head_ends_the_request_to_the_target(self) -> None:
+        """Else its connection would stay for ever: nobody reads from it, so not even its end."""
+        self.begin()
+        _response, connection = self.respond(headers=[(b"Content-Type",)])
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        self.assertTrue(connection.aborted)
+        self.assertTrue(self.caller.wire.aborted)
+        self.assert_over()
+
 
 class CutShortTests(ScrapeTestCase):
     """After the answer has begun: what arrived is sent, and it never looks whole."""
