@@ -100,12 +100,15 @@ def spelling(name: str) -> tuple[str, ...]:
 
 
 def read_settings(node: yaml.Node | None, file: Path) -> Settings:
-    """All settings of a file. Raises ConfigError where it is no mapping."""
+    """All settings of a file. Raises ConfigError, such as where it is no mapping."""
     if node is None:
         raise ConfigError(f"{file}: is empty")
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{file}: expected a mapping with 'cf' and 'promregator'")
-    return Settings({spelling(setting.name): setting for setting in _walk(node, "")})
+    try:
+        return Settings({spelling(setting.name): setting for setting in _walk(node, "")})
+    except RecursionError as error:  # also an alias that leads back to where it stands
+        raise ConfigError(f"{file}: nested too deeply") from error
 
 
 def _walk(node: yaml.Node, name: str) -> Iterator[Setting]:

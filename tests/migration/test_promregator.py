@@ -348,6 +348,7 @@ class ErrorTests(SynchronousTestCase):
         for text, message in (
             ("", "promregator.yml: is empty"),
             ("[]", "expected a mapping with 'cf' and 'promregator'"),
+            ("cf: &a {b: *a}", "promregator.yml: nested too deeply"),
             ("cf: {username: u}", "cf.api_host is missing"),
             ("cf: {api_host: a}", "promregator.targets: none of them is for cf"),
             (SMALL.replace("orgName: acme", "orgRegex: '(?<x>a)(?'"), f"{target}.orgRegex: this"),
