@@ -21,8 +21,8 @@ from statistics import quantiles
 
 from attrs import define, field
 
+from bench.go_clients import GoClient, connect_to
 from bench.peers import raise_file_limit, resident_mb
-from bench.pushprox_clients import GoClient, connect_to
 from tests.go_client import ScrapeRequest
 from tests.integration.peers import CHECKOUT, HOST, Peer, eventually, promproxy
 
@@ -48,7 +48,7 @@ class Figures:
 @contextmanager
 def clients(daemon: Peer, count: int) -> Iterator[None]:
     """So many clients in a process of their own, all of them listed."""
-    command = [sys.executable, "-m", "bench.pushprox_clients", str(daemon.port), str(count)]
+    command = [sys.executable, "-m", "bench.go_clients", str(daemon.port), str(count)]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL) as process:
         try:
             eventually(lambda: _all_listed(daemon, count), 120.0)

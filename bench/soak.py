@@ -34,7 +34,7 @@ from bench.peers import (
 )
 from bench.soak_callers import HOST, Callers
 from bench.soak_target import BAD, GOOD, SoakTarget
-from tests.integration.peers import free_port
+from tests.integration.peers import Peer, free_port
 
 CALLERS = 64
 NUMBERS = 10  # targets of each behaviour
@@ -123,7 +123,7 @@ async def soak(folder: Path, program: str, seconds: float) -> list[str]:
         after = await _settled(daemon, target)
         print(f"after {sum(callers.outcomes.values()) - warm_up} calls more: {after}")
         print(", ".join(f"{count} {what}" for what, count in callers.outcomes.most_common()))
-        return [*_left_behind(before, after), *callers.untrue[:20], *_bugs(daemon)]
+        return [*_left_behind(before, after), *callers.untrue[:20], *bugs(daemon)]
     finally:
         daemon.stop()
 
@@ -139,7 +139,8 @@ def _left_behind(before: State, after: State) -> list[str]:
     return wrong
 
 
-def _bugs(daemon: Promproxy) -> list[str]:
+def bugs(daemon: Peer) -> list[str]:
+    """What its log tells of bugs, at most three."""
     lines = daemon.output.splitlines()
     signs = ("Traceback", "Unhandled")
     return [

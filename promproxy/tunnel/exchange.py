@@ -131,6 +131,8 @@ class Exchange(Generic[P, S]):
         client = self._clients.get(poll.name.lower())
         if scrape is None or client is None or scrape.id in client.waiting:
             return None
+        if client.identity != scrape.identity:  # the name has changed hands since
+            return None
         client.waiting = {scrape.id: scrape, **client.waiting}
         return scrape, self._meet(client)
 

@@ -193,14 +193,15 @@ class PushResource(_ClientResource):
             return
         pushed = self._tunnel.pushed(request.caller.identity)
         request.body.deliver(pushed)
+        refused = ""
         try:
             await pushed.done
-        except (NobodyWaits, BadUpstream) as error:
-            if not request.is_gone:
-                self._finish(request, 500, str(error))
-        except CutShort as error:  # of the answer; or the push was cut, and nobody is there
-            if not request.is_gone:
-                self._finish(request, 500, str(error))
+        except (NobodyWaits, BadUpstream, CutShort) as error:
+            refused = str(error)
+        if request.is_gone:
+            return
+        if refused:
+            self._finish(request, 500, refused)
         else:
             request.setHeader(b"Content-Length", b"0")
             request.finish()

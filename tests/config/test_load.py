@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig
 from promproxy.config.load import config_from_text, load_config
+from promproxy.config.pushprox import PushProx, PushProxAllow, PushProxTarget
 from promproxy.config.roles import Role
 from promproxy.config.schema import Config, Discovery, Files, FileSd, HttpSd, Scrape, Source
 from promproxy.errors import ConfigError
@@ -107,6 +109,27 @@ class GoodFileTests(SynchronousTestCase):
                 url="https://[2001:db8::1]/", allowed_hosts=("*.example.org", "10.0.0.7")
             ),
         )
+        nat = Source(
+            name="nat",
+            pushprox=PushProx(
+                targets=(
+                    PushProxTarget(port=9100),
+                    PushProxTarget(
+                        port=8443,
+                        path="/app?x=y",
+                        scheme="https",
+                        fqdn_regex=re.compile("web-(?P<number>[0-9]+)", re.IGNORECASE),
+                        labels={"shard": "{number} of {host}"},
+                    ),
+                ),
+                allow=(PushProxAllow(port=9100, path_regex=re.compile("/metrics", re.IGNORECASE)),),
+                registration_timeout=600.0,
+                startup_hold=0.0,
+                poll_max_age=50.0,
+                max_clients=20,
+                max_waiting=3,
+            ),
+        )
         expected = Config(
             listen=("tcp:8080", r"tcp:8443:interface=\:\:1"),
             discovery=Discovery(
@@ -138,7 +161,7 @@ class GoodFileTests(SynchronousTestCase):
             state_dir=HERE / "state",
             file_sd=FileSd(path=Path("/var/lib/promproxy/targets.json")),
             outbound={"plain": HttpClient(), "acme": acme, "token": token},
-            sources=(vms, branch_office, partner),
+            sources=(vms, branch_office, partner, nat),
         )
         found = load_config(GOOD, ENVIRON)
         self.assertEqual(found, expected)

@@ -56,6 +56,12 @@ class DiscoverTests(CloudFoundryTestCase):
         self.assertEqual({reason: reasons.count(reason) for reason in reasons}, expected)
         self.assertEqual(self.discover(simulated.source()).splitlines(), [first, *rows])
 
+    def test_clients_of_pushprox(self) -> None:
+        """They poll the daemon, and nobody else knows of them."""
+        done = self.run_discover({"name": "nat", "pushprox": {}})
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertIn("ask it for /discovery?source=nat", done.stderr)
+
     def test_json(self) -> None:
         """The targets as they are; internal routes have no instance header and a port."""
         simulated = self.start_foundation(apps=50, instances=60)

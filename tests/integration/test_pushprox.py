@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests import go_client
@@ -16,6 +17,8 @@ from tests.go_client import EXPOSITION, Responses
 from tests.integration.case import PeersTestCase
 from tests.integration.peers import CHECKOUT, HOST, Peer, Prometheus, eventually, prometheus
 from tests.integration.peers import promproxy as make_promproxy
+from tests.integration.support import pause
+from tests.integration.test_web_file import TLS, WebFileTestCase
 
 NAMES = ("client-0.example", "client-1.example")
 _TCP_REPAIR = 19  # linux/tcp.h; a socket in that state closes without a word to the other end
@@ -75,7 +78,7 @@ class PrometheusTests(PushProxTestCase):
     """By discovery, and with promproxy as its proxy."""
 
     def start_clients(self, proxy: Peer) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "bench.pushprox_clients", str(proxy.port), "2"]
+        command = [sys.executable, "-m", "bench.go_clients", str(proxy.port), "2"]
         clients = subprocess.Popen([*command, "--exporters"], cwd=CHECKOUT, stdout=subprocess.PIPE)
         self.addCleanup(clients.wait)
         self.addCleanup(clients.kill)
@@ -184,12 +187,57 @@ class DeadConnectionTests(PushProxTestCase):
         self.assertLess(time.monotonic() - began, 3.0)
 
 
+class CertificateTests(WebFileTestCase):
+    """Clients and Prometheus with certificates, each with a role of its own."""
+
+    ROLES = """
+roles:
+  - {client_sans: [prom.example.org], permissions: [scrape]}
+  - {client_sans: [other.example.org], permissions: [tunnel], fqdns: ["web-*"]}
+"""
+
+    def test_each_may_do_what_is_theirs(self) -> Deferred[None]:
+        """The client polls, under its names, and pushes; Prometheus scrapes."""
+        return self.run_case(self._scrape())
+
+    async def _scrape(self) -> None:
+        settings = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"
+        await self.daemon(
+            more_sources=", {name: nat, pushprox: {startup_hold: 0s}}",
+            more=self.ROLES,
+            web=f"tls_server_config: {{{TLS}, {settings}}}",
+        )
+        self.assertEqual(await self.status("/poll", "-d", "web-1", cert="prom"), 403)
+        self.assertEqual(await self.status("/poll", "-d", "db-1", cert="other"), 403)
+        self.assertEqual(await self.status("/clients", cert="other"), 403)
+        polling = Deferred.fromCoroutine(self.curl("/poll", "-d", "web-1", cert="other"))
+        while "web-1" not in (await self.curl("/discovery?source=nat", cert="prom"))[2]:
+            await pause()
+        path = "/singleTargetMetrics/nat/web-1:9100/metrics"
+        scraping = Deferred.fromCoroutine(self.curl(path, cert="prom"))
+        fetched = go_client.read_request((await polling)[2].encode())
+        self.write("answer", Responses(fetched.id).counted())
+        push = ("--data-binary", "@answer")
+        self.assertEqual(await self.status("/push", *push, cert="prom"), 403)
+        self.assertEqual(await self.status("/push", *push, cert="other"), 200)
+        _, status, body = await scraping
+        self.assertEqual((status, body), (200, EXPOSITION.decode()))
+
+
 class FaultsTests(SynchronousTestCase):
     """A short run of the random faults in bench/."""
 
     def test_all_is_well(self) -> None:
         """All come back, nobody gets another one's answer, no bug in the log."""
-        command = [sys.executable, "-m", "bench.pushprox_faults", "--seconds", "12", "--seed", "7"]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.faults_of_pushprox",
+            "--seconds",
+            "12",
+            "--seed",
+            "7",
+        ]
         done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertTrue(done.stdout.endswith("all is well\n"), done.stdout)

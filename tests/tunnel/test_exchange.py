@@ -107,6 +107,14 @@ class MeetTests(ExchangeTestCase):
         self.exchange.answered(dead.scrape.id, "", 0.0)
         self.poll()
 
+    def test_undelivered_scrape_goes_to_nobody_else(self) -> None:
+        """Where the name has changed hands meanwhile."""
+        dead = self.poll(identity="alice")
+        self.scrape()
+        self.poll(now=300.0, identity="bob")
+        self.assertIsNone(self.exchange.undelivered(dead))
+        self.assertEqual(self.exchange.waiting(), [])
+
     def test_scrape_given_up_waits_no_more(self) -> None:
         """The next poll gets the next one."""
         self.scrape_at_once()

@@ -394,6 +394,19 @@ class PollTests(PushProxTestCase):
             left.leave()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_daemon_stops_as_soon_as_the_last_answer_has_come(self) -> None:
+        """Twisted closes all connections then, in the middle of the push; that is no error."""
+        scrape, responses = self.met()
+        client = self.caller()
+        client.channel.dataReceived(go_client.push(responses.counted())[:-1])
+        stopping = self.daemon.stopService()
+        settle(self.reactor)
+        self.assertNoResult(stopping)
+        stopping.addCallback(lambda _: client.leave())
+        client.channel.dataReceived(EXPOSITION[-1:])
+        self.assert_scraped(scrape)
+        self.successResultOf(stopping)
+
     def test_other_methods(self) -> None:
         """405."""
         for path in ("/poll", "/push"):

@@ -1,5 +1,5 @@
 """Does every client come back, and does no scrape get another one's answer? Run as ``python -m
-bench.pushprox_faults --seconds N``.
+bench.faults_of_pushprox --seconds N``.
 
 Clients poll through a network that fails at random: connections are half open, cut, or forgotten
 on one side; clients are killed, and promproxy is stopped, killed and started again. All the time
@@ -24,9 +24,10 @@ from random import Random
 
 from attrs import define, field
 
+from bench.go_clients import BROKEN, HOST, GoClient
 from bench.peers import raise_file_limit, resident_mb
-from bench.pushprox_clients import BROKEN, HOST, GoClient
-from bench.pushprox_relay import Relay
+from bench.relay import Relay
+from bench.soak import bugs
 from tests.go_client import ScrapeRequest
 from tests.integration.peers import Peer, promproxy
 
@@ -218,13 +219,12 @@ async def run(folder: Path, seconds: float, seed: int) -> list[str]:
         running.wrong.append(f"{after - before:.1f} MB more memory")
     if not running.outcomes["200"]:
         running.wrong.append("no scrape succeeded")
-    signs = [line for line in daemon.output.splitlines() if "Traceback" in line or "Unhand" in line]
-    return [*running.wrong, *signs[:3]]
+    return [*running.wrong, *bugs(daemon)]
 
 
 def main() -> None:
     """Run it, tell what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m bench.pushprox_faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.faults_of_pushprox", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="default 600")
     parser.add_argument("--seed", type=int, default=Random().randrange(1 << 32))
     asked = parser.parse_args()

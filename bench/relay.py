@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from attrs import define, field
 
-from bench.pushprox_clients import HOST, Connection
+from bench.go_clients import HOST, Connection
 
 
 @define(eq=False)

@@ -1,6 +1,6 @@
 """Clients that do what PushProx's do, with Go's pool of connections and its patience.
 
-Run as ``python -m bench.pushprox_clients PORT COUNT [--body BYTES]`` they serve a benchmark.
+Run as ``python -m bench.go_clients PORT COUNT [--body BYTES]`` they serve a benchmark.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ async def _serve(port: int, count: int, size: int, exporters: bool) -> None:
 
 def main() -> None:
     """Run until the end."""
-    parser = argparse.ArgumentParser(prog="python -m bench.pushprox_clients", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.go_clients", description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("count", type=int)
     parser.add_argument("--body", type=int, default=2000, help="bytes of each answer; default 2000")
