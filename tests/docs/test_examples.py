@@ -103,6 +103,7 @@ class MistakesTests(SynchronousTestCase):
                 "http_sd_configs: [{url: 'http://a/discovery'}]",
                 "groups: [{name: a, rules: [{alert: A, expr: up == 0}]}]",
                 "basic_auth_users: {}",
+                "basic_auth: {username: u, password_file: /etc/promproxy/pw}",
             ],
             [
                 "listen: tcp:8080",
@@ -113,6 +114,7 @@ class MistakesTests(SynchronousTestCase):
                 "scrape_configs: [{job_name: a, http_sd_configs: [{uri: 'http://a'}]}]",
                 "http_sd_configs: [{uri: 'http://a/discovery'}]",
                 "groups: [{name: a, rules: [{alert: A, expr: up ==}]}]",
+                "basic_auth: {user: u, password_file: /etc/promproxy/pw}",
                 "something: else",
                 "a: [",
             ],

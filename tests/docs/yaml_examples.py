@@ -13,15 +13,20 @@ import attrs
 import yaml
 from twisted.internet.testing import MemoryReactorClock
 
-from promproxy.config.load import config_from_text
+from promproxy.config.http_client import HttpClient
+from promproxy.config.load import config_from_text, section_from_text
 from promproxy.config.schema import Config
 from promproxy.service import make_daemon
 from promproxy.target import Target
 from promproxy.target_groups import GroupRules, targets_from_groups
+from promproxy.wiring.profiles import make_profile
 from tests.integration.certificates import Authority
 from tests.integration.peers import need
 
-_FILE = re.compile(r"""(\w*(?:cert|key|ca|password|secret|credentials)_file: *)["']?([^\s"',}]+)""")
+_FILE = re.compile(
+    r"""(\w*(?:cert|key|ca|password|secret|credentials)_file: *)(["']?)"""
+    r"""((?:\$\{\w+\}|[^\s"',}])+)\2"""
+)
 _HASH = "$2y$04$5rdACMvvyGetEHjb6lq/Ve5nrL2AoTYAph6/DHO7T7uzeOmGgIGbS"
 
 
@@ -75,7 +80,7 @@ def with_files(text: str, folder: Path) -> str:
     """The text with the files that it names below the folder, where they are made."""
 
     def replace(match: re.Match[str]) -> str:
-        file = folder / Path(match[2]).name
+        file = folder / Path(match[3]).name
         if not file.exists():
             is_pem = re.search("(cert|key|ca)_file", match[1])
             file.write_bytes(_pem() if is_pem else b"hunter2")
@@ -105,6 +110,14 @@ def _by_promtool(*arguments: str) -> Callable[[str, Path], None]:
     return check
 
 
+def _http_client(text: str, folder: Path) -> None:
+    """What `promproxy sync` is told by --http-config-file."""
+    settings = section_from_text(
+        HttpClient, with_files(text, folder), folder / "http.yml", _AnyVariable()
+    )
+    make_profile(MemoryReactorClock(), settings)
+
+
 def _part_of_prometheus(text: str, folder: Path) -> None:
     """Some settings of one of its jobs."""
     lines = "\n".join(f"    {line}" for line in text.splitlines())
@@ -131,6 +144,7 @@ _KINDS: tuple[tuple[Iterable[str], Callable[[str, Path], None]], ...] = (
         _part_of_prometheus,
     ),
     (("tls_server_config", "http_server_config", "basic_auth_users"), _web_configuration),
+    ([field.name for field in attrs.fields(HttpClient)], _http_client),
     (("version", "applications"), _plain),  # a manifest of Cloud Foundry
 )
 
