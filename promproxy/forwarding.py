@@ -95,8 +95,11 @@ def end_to_end_headers(
 
 
 def time_left_line(seconds: float) -> bytes:
-    """The header line that tells a target how long its caller waits."""
-    return b"%b: %.3f\r\n" % (_TIMEOUT_HEADER, seconds)
+    """The header line that tells a target how long its caller waits.
+
+    A scrape may get its place just after its deadline, before that is noticed.
+    """
+    return b"%b: %.3f\r\n" % (_TIMEOUT_HEADER, max(seconds, 0.001))
 
 
 def is_redirect(status: int) -> bool:

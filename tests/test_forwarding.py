@@ -82,8 +82,9 @@ class HeadersPassedOnTests(SynchronousTestCase):
         self.assertEqual(headers_passed_on(NO_HEADERS, b"me"), [(b"Promproxy-Loop", b"me")])
 
     def test_the_time_that_is_left(self) -> None:
-        """In seconds, to the millisecond."""
-        for seconds, text in ((9.75, b"9.750"), (0.1, b"0.100"), (0.00049, b"0.000")):
+        """In seconds, to the millisecond; never nothing, which would count as no time-out."""
+        cases = ((9.75, b"9.750"), (0.1, b"0.100"), (0.00049, b"0.001"), (-0.005, b"0.001"))
+        for seconds, text in cases:
             line = b"X-Prometheus-Scrape-Timeout-Seconds: %b\r\n" % text
             self.assertEqual(time_left_line(seconds), line)
 

@@ -50,7 +50,7 @@ class AskedScrape(Scrape):
 
     def rendered(self, now: float) -> bytes:
         """The request as its client gets it."""
-        own = b"Id: %b\r\n%b\r\n" % (self.id.encode(), time_left_line(max(self.ends - now, 0.001)))
+        own = b"Id: %b\r\n%b\r\n" % (self.id.encode(), time_left_line(self.ends - now))
         return self.request + own
 
 
