@@ -60,6 +60,12 @@ class LimitsTests(SynchronousTestCase):
             self.assertNoResult(enter(limits, ONE))
         self.successResultOf(enter(limits, OTHER_HOST))
 
+    def test_hosts_behind_one_router(self) -> None:
+        """Each has its own places: a host is that of the URL, not what is connected to."""
+        limits = Limits(9, 1, 9)
+        for target in (ONE, OTHER_HOST):
+            self.successResultOf(enter(limits, evolve(target, router="https://router:443")))
+
     def test_all_places_taken_makes_others_wait(self) -> None:
         """max_concurrent holds over all hosts."""
         limits = Limits(1, 9, 9)

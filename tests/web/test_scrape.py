@@ -104,8 +104,10 @@ class ScrapeTestCase(SynchronousTestCase):
         return self.metrics.registry.get_sample_value("promproxy_scrapes_in_flight")
 
     def assert_over(self) -> None:
-        """Nothing is under way, and nothing is left in the clock."""
+        """Nothing is under way, and no place is taken."""
         self.assertEqual(self.in_flight(), 0)
+        limits = self.scrapes.settings.limits
+        self.assertEqual((limits._everyone.taken, limits._hosts, limits._targets), (0, {}, {}))
         self.successResultOf(self.scrapes.when_idle())
 
 
