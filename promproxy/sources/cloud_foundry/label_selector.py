@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from attrs import frozen
 
 _KEY = r"(?:[A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+"
-_VALUE = r"[A-Za-z0-9._-]*"
-_VALUES = rf"\s*{_VALUE}\s*(?:,\s*{_VALUE}\s*)*"
+_VALUE = r"[A-Za-z0-9._-]+"
+# No two of these take blanks side by side: of many blanks they would share out each in every way.
 _REQUIREMENT = re.compile(
     rf"""\s*(?:
         (?P<absent>!)\s*(?P<absent_key>{_KEY})
-      | (?P<set_key>{_KEY})\s+(?P<set_operator>in|notin)\s*\((?P<values>{_VALUES})\)
-      | (?P<key>{_KEY})\s*(?:(?P<operator>==|=|!=)\s*(?P<value>{_VALUE}))?
+      | (?P<set_key>{_KEY})\s+(?P<set_operator>in|notin)\s*\((?P<values>[^()]*)\)
+      | (?P<key>{_KEY})(?:\s*(?P<operator>==|=|!=)(?:\s*(?P<value>{_VALUE}))?)?
     )\s*(?:,|\Z)""",
     re.VERBOSE,
 )
@@ -63,7 +63,7 @@ def parse_label_selector(text: str) -> LabelSelector:
     at = 0
     while at < len(text) or not requirements:
         match = _REQUIREMENT.match(text, at)
-        if match is None:
+        if match is None or not all(re.fullmatch(f"({_VALUE})?", v) for v in _values(match)):
             raise ValueError(f"no valid label selector at position {at}: {text[at:]!r}")
         requirements.append(_requirement(match))
         at = match.end()
@@ -72,15 +72,19 @@ def parse_label_selector(text: str) -> LabelSelector:
     return LabelSelector(_for_the_api(requirements), tuple(requirements))
 
 
+def _values(match: re.Match[str]) -> list[str]:
+    return [value.strip() for value in (match["values"] or "").split(",")]
+
+
 def _requirement(match: re.Match[str]) -> Requirement:
     if match["absent"]:
         return Requirement(match["absent_key"], None, negated=True)
     if match["set_key"]:
-        values = frozenset(value.strip() for value in match["values"].split(","))
+        values = frozenset(_values(match))
         return Requirement(match["set_key"], values, negated=match["set_operator"] == "notin")
     if match["operator"]:
-        value = frozenset([match["value"]])
-        return Requirement(match["key"], value, negated=match["operator"] == "!=")
+        value_set = frozenset([match["value"] or ""])
+        return Requirement(match["key"], value_set, negated=match["operator"] == "!=")
     return Requirement(match["key"], None, negated=False)
 
 

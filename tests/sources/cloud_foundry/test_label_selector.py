@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -107,6 +109,19 @@ class ErrorTests(SynchronousTestCase):
             with self.subTest(text):
                 error = self.assertRaises(ValueError, parse_label_selector, text)
                 self.assertIn(f"position {position}", str(error))
+
+    def test_many_blanks(self) -> None:
+        """However many there are, an answer does not take long; it would have taken years."""
+        blanks = " " * 50_000
+        for text in (
+            f"a in (b{blanks}c)",
+            f"a in ({blanks}",
+            f"a{blanks}",
+            f"a={blanks}!",
+            f"a{blanks}!",
+        ):
+            with contextlib.suppress(ValueError):
+                parse_label_selector(text)
 
     def test_comma_at_the_end(self) -> None:
         """Something is missing there."""

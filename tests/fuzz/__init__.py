@@ -1,0 +1,1 @@
+"""Random input against everything that takes input from outside: ``python -m tests.fuzz``."""
