@@ -27,7 +27,16 @@ from tests.integration.peers import CHECKOUT, HOST, Answer, Peer, eventually, fr
 
 # What each setting holds. The names say where; all of them hold characters that get encoded.
 NAMES = (
-    *("basic", "basic_file", "bearer", "bearer_file", "proxy", "environment", "caller"),
+    *(
+        "basic",
+        "basic_file",
+        "bearer",
+        "bearer_file",
+        "proxy",
+        "environment",
+        "credential",
+        "caller",
+    ),
     *("oauth2", "oauth2_file", "parameter", "token_query", "token"),
     *("http_sd", "sd_query", "cf_user", "cf_client"),
 )
@@ -140,8 +149,14 @@ class SecrecyTests(PeersTestCase):
         path.chmod(0o644)  # which gives a warning, too
         return path.name
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the daemon and of commands."""
+        return {"PASSWORD": SECRETS["environment"], "CREDENTIALS_DIRECTORY": str(self.folder)}
+
     def profiles(self) -> dict[str, Any]:
         pem = self.secret_file("key", self.key)
+        (self.folder / self.secret_file("credential")).chmod(0o400)
         tls = {"cert_file": pem, "key_file": pem}
         oauth2 = {"client_id": "monitor", "token_url": f"{self.where}/oauth/token"}
         good = f"{self.where}/token?key={quote(SECRETS['token_query'], safe='')}"
@@ -156,6 +171,10 @@ class SecrecyTests(PeersTestCase):
                 "tls_config": tls,
             },
             "environment": {"authorization": {"credentials": "${PASSWORD}"}},
+            # As systemd hands over what LoadCredential= of a unit names.
+            "credential": {
+                "authorization": {"credentials_file": "${CREDENTIALS_DIRECTORY}/secret-credential"}
+            },
             "proxy": {
                 "proxy_url": self.where,
                 "proxy_basic_auth": {"username": "u", "password": SECRETS["proxy"]},
@@ -253,7 +272,7 @@ class SecrecyTests(PeersTestCase):
         """What a command prints is an output."""
         done = subprocess.run(
             [*PROMPROXY, *arguments],
-            env={**os.environ, **ENVIRONMENT, "PASSWORD": SECRETS["environment"]},
+            env={**os.environ, **ENVIRONMENT, **self.environment},
             cwd=self.folder,
             capture_output=True,
             timeout=60,
@@ -269,7 +288,7 @@ class SecrecyTests(PeersTestCase):
             environment={
                 "PYTHONPATH": str(CHECKOUT),
                 "PYTHONFAULTHANDLER": "1",
-                "PASSWORD": SECRETS["environment"],
+                **self.environment,
             },
         )
         self.start(daemon)
