@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from typing import Any
 
 from attrs import field, frozen
 
-from tests.integration.foundation import CloudFoundryTestCase, Foundation, foundation, metric
-from tests.integration.peers import Peer, eventually
+from tests.integration.foundation import (
+    CloudFoundryTestCase,
+    Foundation,
+    foundation,
+    metric,
+    scrape_all,
+)
+from tests.integration.peers import Peer, eventually, promproxy
 
 SIZE = {"orgs": 1, "spaces": 1, "apps": 4, "instances": 6}
 # For lists of three pages: the page size, 5000, is halved until that many are within 300 items.
@@ -168,3 +175,28 @@ class StartTests(CloudFoundryTestCase):
         self.start(late)
         self.await_ready(daemon)
         self.assertEqual(self.labels(daemon, "late").keys(), late.target_ids())
+
+    def test_restart_with_saved_state(self) -> None:
+        """No target is lost: they are listed and scraped from the first moment on."""
+        simulated = self.start_foundation(**SIZE)
+        source = simulated.source(password="secret", max_loss_percent=30)
+        daemon = promproxy(self.folder, json.dumps([source]), "state_dir: state\n")
+        self.start(daemon)
+        self.await_ids(daemon, simulated.target_ids)
+        ids = simulated.target_ids()
+        eventually(lambda: self.assertTrue((self.folder / "state/cf.state.json").exists()))
+        daemon.kill()
+        simulated.inject("unavailable")
+        self.start(daemon)
+        self.assertEqual(self.labels(daemon).keys(), ids)
+        self.assertEqual(daemon.get("/-/ready").status, 200)
+        answers = [answer for _, answer in scrape_all(daemon, ids)]
+        self.assertEqual({answer.status for answer in answers if answer}, {200})
+        eventually(lambda: self.assertIn("status 503", daemon.output))
+        self.assertEqual(self.labels(daemon).keys(), ids)
+        self.assertEqual(metric(daemon, 'promproxy_source_restored{source="cf"}'), 1)
+        simulated.set_faults()
+        simulated.operate("scale", app_guid=simulated.apps(1)[-1], instances=9)
+        self.await_ids(daemon, simulated.target_ids)
+        self.assertEqual(metric(daemon, 'promproxy_source_restored{source="cf"}'), 0)
+        self.assertNotIn(b"secret", (self.folder / "state/cf.state.json").read_bytes())

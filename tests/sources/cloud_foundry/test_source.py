@@ -377,6 +377,15 @@ class ChangeTests(SourceTestCase):
             self.fetcher.answering = in_truth
             self.assertIs(self.refresh(source), before)
 
+    def test_loss_over_a_restart(self) -> None:
+        """It is seen by what was saved; and what is found unchanged is that very delivery."""
+        before = self.refresh(self.source())
+        source = self.source()
+        source.restore(before)
+        self.assertIs(self.refresh(source), before)
+        self.lose(0.6)
+        self.assertIn("targets are gone at once", self.error(source))
+
     def test_failure_in_between_confirms_nothing(self) -> None:
         """Only a refresh that read everything does."""
         source = self.source()
