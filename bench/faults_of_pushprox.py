@@ -173,6 +173,8 @@ class Run:
             status, body = await asyncio.wait_for(self._get(asked), SCRAPE_SECONDS + 2)
         except asyncio.TimeoutError:
             return "no answer"
+        except ConnectionRefusedError:
+            return "while promproxy was away"
         except BROKEN:
             return "cut short"
         if status == 200 and body != f"{host.fqdn} {url} ".encode() * 2000:
