@@ -14,8 +14,10 @@ from promproxy.registry import Registry
 from promproxy.sources.pushprox.targets import AllowRule, ClientRules, TargetRule
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
+from promproxy.web.clients import ClientsResource
+from promproxy.web.poll import PollResource
 from promproxy.web.proxied import ProxiedResource
-from promproxy.web.pushprox import ClientsResource, PollResource, PushResource
+from promproxy.web.push import PushResource
 from promproxy.web.scrape import ScrapeResource
 from promproxy.web.site import NoProxyResource
 from promproxy.web.tunnel_metrics import TunnelMetrics

@@ -1,0 +1,37 @@
+"""``/clients``: who polls.
+
+Source: PushProx, cmd/proxy/main.go.
+"""
+
+from __future__ import annotations
+
+import json
+
+from twisted.web.server import Request
+
+from promproxy.web.request import PlainRequest
+from promproxy.web.tunnel_resource import TunnelResource
+
+
+class ClientsResource(TunnelResource):
+    """``GET /clients``: all clients, in the format of file_sd."""
+
+    path = "/clients"
+    page = "clients"
+    _version = -1
+    _document = b""
+
+    def render_GET(self, request: PlainRequest) -> bytes:
+        """A JSON array, of which each client is a group."""
+        self.count(request)
+        request.setHeader(b"Content-Type", b"application/json")
+        self.tunnel.expire()
+        if self._version != self.tunnel.version:
+            groups = [{"targets": [name], "labels": None} for name in self.tunnel.names()]
+            self._document = json.dumps(groups, separators=(",", ":")).encode() + b"\n"
+            self._version = self.tunnel.version
+        return self._document
+
+    def render_HEAD(self, request: Request) -> bytes:
+        """As GET."""
+        return self.render_GET(request)  # type: ignore[arg-type]
