@@ -65,6 +65,11 @@ def no_proxy(place: Place) -> NoProxy:
         place.expected(str(error))
 
 
+def without_query(value: str) -> str:
+    """A URL as far as it may be shown: a parameter may be a token."""
+    return value.partition("?")[0]
+
+
 @frozen(kw_only=True)
 class BasicAuth:
     """A user and a password, sent with every request (RFC 7617)."""
@@ -135,7 +140,7 @@ class OAuth2(Connection):
     client_secret: Secret | None = setting(
         secret, default=None, doc="its secret; left out where a client certificate stands for it"
     )
-    token_url: str = setting(url, doc="where tokens are asked for")
+    token_url: str = setting(url, doc="where tokens are asked for", shown=without_query)
     scopes: tuple[str, ...] = setting(list_of(text), default=(), doc="the scopes to ask for")
     endpoint_params: Mapping[str, Secret] = setting(
         mapping_of(parameter), default={}, doc="more parameters of the request for a token"

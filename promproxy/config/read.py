@@ -27,10 +27,21 @@ T = TypeVar("T")
 Reader = Callable[[Place], T]
 
 
-def setting(reader: Reader[Any], *, default: Any = attrs.NOTHING, doc: str) -> Any:
-    """An attrs field that is read from the file; ``doc`` is its line in the reference manual."""
+def setting(
+    reader: Reader[Any],
+    *,
+    default: Any = attrs.NOTHING,
+    doc: str,
+    shown: bool | Callable[[Any], str] = True,
+) -> Any:
+    """An attrs field that is read from the file; ``doc`` is its line in the reference manual.
+
+    ``shown`` says whether, or how, it is a part of the ``repr``; secrets never are.
+    """
     return attrs.field(
-        default=default, metadata={"reader": reader, "doc": doc}, repr=reader is not secret
+        default=default,
+        metadata={"reader": reader, "doc": doc},
+        repr=shown if reader is not secret else False,
     )
 
 

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from promproxy.access import OPENABLE
 from promproxy.config.cloud_foundry import CloudFoundry
-from promproxy.config.http_client import HttpClient, url
+from promproxy.config.http_client import HttpClient, url, without_query
 from promproxy.config.place import Place
 from promproxy.config.pushprox import PushProx
 from promproxy.config.read import (
@@ -143,7 +143,7 @@ class Files:
 class HttpSd(HttpClient):
     """Targets from an http_sd document."""
 
-    url: str = setting(url, doc="where the document is")
+    url: str = setting(url, doc="where the document is", shown=without_query)
     timeout: float = setting(positive_duration, default=30.0, doc="how long one request may take")
     max_size: int = setting(size, default=64 * 1024**2, doc="a larger document is refused")
     allowed_hosts: tuple[str, ...] = setting(

@@ -32,7 +32,7 @@ class DocumentClient:
     ``interval`` are the seconds after which one asks again, which the server is told.
     """
 
-    _url: str
+    _url: str = field(repr=False)
     _interval: float
     _fetcher: Fetcher
     _etag: str = field(default="", init=False)

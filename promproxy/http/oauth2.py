@@ -87,7 +87,7 @@ class ClientCredentials:
     """
 
     fetcher: Fetcher
-    token_url: str
+    token_url: str = field(repr=False)  # a query may hold a secret
     client_id: str
     client_secret: Secret | None
     scopes: tuple[str, ...] = ()

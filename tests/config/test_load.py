@@ -172,6 +172,18 @@ class GoodFileTests(SynchronousTestCase):
         shown = repr(load_config(GOOD, ENVIRON))
         assert "hunter2" not in shown and "scraper" in shown
 
+    def test_parameters_of_urls_do_not_show(self) -> None:
+        """One of them may be a token."""
+        text = """
+        outbound:
+          a: {oauth2: {client_id: c, client_secret: x, token_url: "https://uaa/t?key=hunter2"}}
+        sources: [{name: a, http_sd: {url: "https://sd/x?key=hunter2"}}]
+        """
+        config = config_from_text(text, GOOD, {})
+        self.assertEqual(config.outbound["a"].oauth2.token_url, "https://uaa/t?key=hunter2")
+        shown = repr(config)
+        assert "hunter2" not in shown and "https://uaa/t" in shown, shown
+
     def test_an_empty_file(self) -> None:
         """Everything has a default."""
         for text in ("", "\n", "# listen: [tcp:80]\n", "\ufeff", "{}"):

@@ -15,14 +15,16 @@ AUTHORITY = Authority()
 MONITOR = "Basic bW9uaXRvcjpzZWNyZXQ="
 
 
-def nginx(folder: Path, locations: str) -> Peer:
-    """Debian's nginx, on TLS 1.2 and 1.3, for callers with a certificate of the test's authority.
+def nginx(folder: Path, locations: str, protocols: str = "TLSv1.2 TLSv1.3") -> Peer:
+    """Debian's nginx, with TLS, for callers with a certificate of the test's authority.
+
+    Its own is for its address and for ``nginx.example``.
 
     Whoever comes without is answered too, since nginx says so by a status of its own: 400.
     """
     port = free_port()
     (folder / "ca.pem").write_bytes(AUTHORITY.pem)
-    (folder / "nginx.pem").write_bytes(AUTHORITY.issue(HOST))
+    (folder / "nginx.pem").write_bytes(AUTHORITY.issue(HOST, "nginx.example"))
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -35,7 +37,7 @@ def nginx(folder: Path, locations: str) -> Peer:
           server {{
             listen {HOST}:{port} ssl;
             ssl_certificate {folder}/nginx.pem; ssl_certificate_key {folder}/nginx.pem;
-            ssl_protocols TLSv1.2 TLSv1.3;
+            ssl_protocols {protocols};
             ssl_client_certificate {folder}/ca.pem; ssl_verify_client on;
             {locations}
           }}
@@ -97,24 +99,48 @@ class CertificateTests(ProfilesTestCase):
         server = nginx(self.folder, "location = /metrics { return 200 'up 1\\n'; }")
         self.start(server)
         target = (server.address, {"__scheme__": "https"})
+        own = {"cert_file": "own.pem", "key_file": "own.pem"}
+        profiles = {
+            "with": self.tls,
+            "newest": {**self.tls, "min_version": "TLS13"},
+            "named": {**self.tls, "server_name": "nginx.example"},
+            "trusting": {**own, "insecure_skip_verify": True},
+            "misnamed": {**self.tls, "server_name": "other.example"},
+            "system": own,
+            "without": {"ca_file": "ca.pem"},
+        }
         self.start_with(
-            {
-                "with": {"tls_config": self.tls},
-                "newest": {"tls_config": {**self.tls, "min_version": "TLS13"}},
-                "without": {"tls_config": {"ca_file": "ca.pem"}},
-                "system": {},
-            },
-            **dict.fromkeys(("with", "newest", "without", "system"), target),
+            {name: {"tls_config": tls} for name, tls in profiles.items()},
+            **dict.fromkeys(profiles, target),
         )
         for _ in range(3):  # the first handshake, and sessions resumed
-            self.assert_up("with", server)
-            self.assert_up("newest", server)
+            for name in ("with", "newest", "named", "trusting"):
+                self.assert_up(name, server)
+        for name in ("misnamed", "system"):
+            answer = self.scrape(name, server)
+            self.assertEqual(answer.status, 502)
+            self.assertIn(b"TLS certificate not accepted", answer.body)
         answer = self.scrape("without", server)
         self.assertEqual(answer.status, 400, answer.body)
         self.assertIn(b"No required SSL certificate", answer.body)
-        answer = self.scrape("system", server)
+
+    def test_oldest_version(self) -> None:
+        """A server that speaks nothing newer is not spoken to."""
+        server = nginx(self.folder, "location = /metrics { return 200 'up 1\\n'; }", "TLSv1.2")
+        self.start(server)
+        target = (server.address, {"__scheme__": "https"})
+        self.start_with(
+            {
+                "usual": {"tls_config": self.tls},
+                "newest": {"tls_config": {**self.tls, "min_version": "TLS13"}},
+            },
+            usual=target,
+            newest=target,
+        )
+        self.assert_up("usual", server)
+        answer = self.scrape("newest", server)
         self.assertEqual(answer.status, 502)
-        self.assertIn(b"TLS certificate not accepted", answer.body)
+        self.assertIn(b"TLS handshake failed", answer.body)
 
     def test_renewed_certificate(self) -> None:
         """It is taken up within seconds, though nobody asked for a reload."""
