@@ -205,6 +205,7 @@ class Registry:
         state = self.states[source.name]
         began = self._clock.seconds()
         state.last_asked = min(state.last_asked, began)  # this one serves whoever asked
+        state.last_news = min(state.last_news, began)
         try:
             delivery = await source.targets()
             await self._accept(source.name, delivery)

@@ -10,6 +10,7 @@ from promproxy.errors import LoopDetected
 from promproxy.forwarding import (
     CallerHeaders,
     Timeouts,
+    end_to_end_headers,
     headers_passed_on,
     is_redirect,
     passed_back,
@@ -25,6 +26,19 @@ HEADERS = st.one_of(
     st.sampled_from([b"inf", b"-inf", b"nan", b"-1", b"0", b"1e999", b"", b" 5 ", b"10s"]),
 )
 NO_HEADERS = CallerHeaders(accept=None, accept_encoding=None, user_agent=None, loop=None)
+
+
+class EndToEndTests(SynchronousTestCase):
+    def test_what_a_proxy_passes_on(self) -> None:
+        """Everything, but for what is meant for the proxy, and what we say ourselves."""
+        kept = [(b"accept", b"a"), (b"authorization", b"b"), (b"x-other", b"c"), (b"x-other", b"d")]
+        dropped = [
+            *((b"connection", b"close, X-Hop ,Y"), (b"x-hop", b"1"), (b"y", b"2"), (b"te", b"t")),
+            *((b"host", b"h"), (b"id", b"i"), (b"content-length", b"0"), (b"expect", b"e")),
+            *((b"proxy-authorization", b"p"), (b"proxy-connection", b"q"), (b"upgrade", b"u")),
+            *((b"x-prometheus-scrape-timeout-seconds", b"9"), (b"promproxy-loop", b"l")),
+        ]
+        self.assertEqual(list(end_to_end_headers([*dropped, *kept])), kept)
 
 
 class TimeoutsTests(SynchronousTestCase):

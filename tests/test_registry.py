@@ -89,6 +89,25 @@ class RefreshTests(RegistryTestCase):
         self.assertEqual((slow.calls, quick.calls), (1, 3))
         self.successResultOf(registry.stop())
 
+    def test_source_with_news_is_asked_at_once(self) -> None:
+        """And once a second while it has more, however often it says so."""
+        source = ScriptedSource([delivery_of("a:1")])
+        registry = self.start(source)
+        for moment, calls in ((0.0, 2), (0.6, 2), (1.2, 3), (1.8, 3), (2.4, 4), (9.0, 6)):
+            self.advance(moment - self.clock.seconds())
+            for _ in range(5):
+                registry.changed("vms")
+            settle(self.clock)
+            self.assertEqual(source.calls, calls, moment)
+        self.successResultOf(registry.stop())
+
+    def test_news_of_a_source_that_is_not_asked(self) -> None:
+        """It is gone, or nothing runs yet."""
+        registry = make_registry(self.clock, ScriptedSource([delivery_of("a:1")]))
+        registry.changed("vms")
+        registry.changed("unknown")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_interval_has_jitter_of_up_to_a_tenth_less(self) -> None:
         """By the random number: 0 is the interval itself, which is never exceeded."""
         for random, pause in ((0.0, 60.0), (0.5, 57.0), (1.0, 54.0)):

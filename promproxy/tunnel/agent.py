@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from promproxy.errors import Busy, ScrapeError
+from promproxy.errors import Busy, DeadlinePassed, ScrapeError
 from promproxy.forwarding import TIMEOUT_HEADER, time_left_line
 from promproxy.http.origin import Origin
 from promproxy.http.response import Response
@@ -83,7 +83,7 @@ class TunnelAgent:
         time_left = _TIME_LEFT.search(head)
         assert time_left is not None, "a scrape has a deadline"
         now = self._clock.seconds()
-        answer: Deferred[Response] = Deferred(lambda _: self._exchange.ended(scrape))
+        answer: Deferred[Response] = Deferred(lambda _: self._given_up(scrape))
         scrape = AskedScrape(
             self._make_id(),
             origin.host,
@@ -101,6 +101,10 @@ class TunnelAgent:
         if poll is not None:
             self._give(poll, scrape)
         return answer
+
+    def _given_up(self, scrape: AskedScrape) -> None:
+        if self._exchange.ended(scrape):
+            scrape.answer.errback(DeadlinePassed("its client has not polled for it in time"))
 
     # For clients.
 

@@ -162,12 +162,11 @@ class Exchange(Generic[P, S]):
         client.waiting[scrape.id] = scrape
         return self._meet(client)
 
-    def ended(self, scrape: S) -> None:
-        """Nobody waits for it any more."""
+    def ended(self, scrape: S) -> bool:
+        """Nobody waits for it any more. Whether it was still waiting for a poll."""
         self._given.pop(scrape.id, None)
         client = self._clients.get(scrape.name.lower())
-        if client is not None:
-            client.waiting.pop(scrape.id, None)
+        return client is not None and client.waiting.pop(scrape.id, None) is not None
 
     # The clients.
 

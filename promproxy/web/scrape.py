@@ -274,6 +274,8 @@ class ScrapeResource(Resource):
         """What went wrong, as the caller may know it."""
         if scrape.deadline_passed and not scrape.has_place:
             return Busy(f"no place for it came free within {self._seconds(scrape):.3g} s")
+        if isinstance(error, DeadlinePassed):  # whoever was asked knows more of it
+            return error
         if scrape.deadline_passed:
             return DeadlinePassed(f"no complete answer within {self._seconds(scrape):.3g} s")
         if isinstance(error, CancelledError):

@@ -53,6 +53,26 @@ class OutboundTests(SynchronousTestCase):
             }
         )
 
+    def test_tunnelled_target(self) -> None:
+        """In absolute form with the port, by the tunnel's agent; https is the client's affair."""
+        tunnel = RecordingAgent()
+        self.outbound.tunnel = tunnel
+        for changes, url in (
+            ({}, "http://web-1:80/metrics"),
+            ({"port": 9100, "query": "a=b"}, "http://web-1:9100/metrics?a=b"),
+            ({"port": 443, "scheme": "https"}, "http://web-1:443/metrics?_scheme=https"),
+            (
+                {"scheme": "https", "query": "a=b", "port": 80},
+                "http://web-1:80/metrics?a=b&_scheme=https",
+            ),
+        ):
+            self.send(make_target("web-1", is_tunnelled=True, **changes), b"HEAD")
+            origin, request, head_only = tunnel.sent.pop()
+            self.assertEqual(request.split(b"\r\n")[0], f"HEAD {url} HTTP/1.1".encode())
+            self.assertEqual(request.count(LINES), 1)
+            self.assertEqual((origin.host, head_only), ("web-1", True))
+        self.assertEqual(self.plain.sent, [])
+
     def send(self, target: Target, method: bytes = b"GET") -> None:
         self.outbound.send(self.outbound.prepare(target), method, LINES)
 

@@ -214,7 +214,9 @@ class ScrapeTests(PushProxTestCase):
         self.poll().leave()
         scrape = self.scrape()
         self.pass_time(9.8)
-        self.assertEqual(scrape.answer().status, 504)
+        answer = scrape.answer()
+        self.assertEqual(answer.status, 504)
+        self.assertIn(b"its client has not polled for it in time", answer.body)
         self.assertEqual(self.poll().wire_bytes(), b"")
 
     def test_dead_connection_does_not_swallow_the_scrape(self) -> None:
@@ -337,7 +339,9 @@ class PushTests(PushProxTestCase):
         """Nobody waits any more."""
         scrape, responses = self.met()
         self.pass_time(10)
-        self.assertEqual(scrape.answer().status, 504)
+        answer = scrape.answer()
+        self.assertEqual(answer.status, 504)
+        self.assertIn(b"no complete answer", answer.body)
         self.assertEqual(self.push(responses.counted()).status, 500)
 
 
