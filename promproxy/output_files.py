@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,16 @@ class OutputFiles:
         """Write what waits, and then no more."""
         closing = [Deferred.fromCoroutine(writer.close()) for writer in self._writers.values()]
         await gatherResults(closing)
+        # A state is written when the targets change, and is good for longer: for the next start
+        # its date tells when they were last found to be so.
+        folder = self.settings.state_dir
+        if folder is not None:
+            moments = {
+                state_path(folder, state.name): state.last_success
+                for state in self._registry.states.values()
+                if state.last_success is not None
+            }
+            await self._in_thread(partial(_date, moments))
 
     def _write(self, path: Path, mode: int, make: Callable[[], bytes], *given: object) -> None:
         """Unless it was given these very things before, of which it is made."""
@@ -134,6 +146,13 @@ def _is_good(state: SavedState, settings: SourceSettings) -> bool:
         return True
     log.warn("source {source}: saved targets are not used: {why}", source=state.source, why=why)
     return False
+
+
+def _date(moments: Mapping[Path, float]) -> None:
+    """In a thread."""
+    for path, moment in moments.items():
+        with suppress(OSError):  # it may not be there
+            os.utime(path, (moment, moment))
 
 
 def _state(path: Path, state: SavedState) -> bytes:

@@ -93,10 +93,14 @@ class SavedStateTests(OutputTestCase):
         self.assertEqual(self.metric('source_restored{source="vms"}'), "0.0")
 
     def test_age_is_told(self) -> None:
-        """That the targets are old ones, and when they were saved at the latest."""
-        self.break_sources()
+        """That the targets are old ones, and when they were last found to be there."""
+        self.advance(12)
+        before = self.metric('source_last_success_timestamp_seconds{source="vms"}')
+        self.stop()
+        self.assertAlmostEqual(self.state_file().stat().st_mtime, float(before))
         os.utime(self.state_file(), (5, 7))
-        self.restart()
+        self.break_sources()
+        self.daemon = self.start(self.text)
         self.assertEqual(self.metric('source_restored{source="vms"}'), "1.0")
         self.assertEqual(self.metric('source_last_success_timestamp_seconds{source="vms"}'), "7.0")
         self.assertEqual(self.metric('source_last_refresh_successful{source="vms"}'), "0.0")
