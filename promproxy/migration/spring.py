@@ -6,6 +6,7 @@ Source: Spring Boot documentation, "Externalized Configuration": keys may have d
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,9 +32,12 @@ class Setting:
     def number(self) -> float:
         """The value as a number. Raises ConfigError."""
         try:
-            return float(self.value)
-        except ValueError as error:
-            raise ConfigError(f"line {self.line}: {self.name}: expected a number") from error
+            number = float(self.value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise ConfigError(f"line {self.line}: {self.name}: expected a number")
+        return number
 
 
 @frozen

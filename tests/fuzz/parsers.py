@@ -24,6 +24,7 @@ from promproxy.migration.promregator import import_promregator
 from promproxy.migration.secrets import Secrets
 from promproxy.migration.spring import read_settings
 from promproxy.networks import network
+from promproxy.no_proxy import NoProxy
 from promproxy.saved_state import decode
 from promproxy.sources.cloud_foundry import lists
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
@@ -214,6 +215,11 @@ PARSERS: Mapping[str, Parser] = {
     "networks": Parser(
         (b"169.254.0.0/16", b"fe80::/10", b"10.0.0.1"),
         lambda data: network(text(data)),
+        (ValueError,),
+    ),
+    "no_proxy": Parser(
+        (b"localhost,10.0.0.0/8,.example.org:80", b"*", b"[::1]:80"),
+        lambda data: NoProxy(text(data)).has("a.example.org", 80),
         (ValueError,),
     ),
     "durations": Parser(

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from attrs import define, field
 
-HANG_SECONDS = 10.0
+HANG_SECONDS = 30.0  # much is read by Python itself, a configuration 100 kB in a second
 CASES_OF_A_WORLD = 300
 GROWTH_MB = 25.0
 

@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from twisted.internet.defer import Deferred
 
 from tests.integration.peers import HOST
-from tests.integration.support import SocketTestCase, Upstream, request, scrape_path, sends
+from tests.integration.support import (
+    SocketTestCase,
+    Upstream,
+    pause,
+    request,
+    scrape_path,
+    sends,
+)
 
 UP = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup"
 TUNNEL = ", {name: nat, pushprox: {startup_hold: 0s}}"
@@ -162,6 +169,33 @@ class SizeTests(HostileTestCase):
             for path in ("/", "/discovery", "/-/reload", "/poll"):
                 long = request(path, "Content-Length: 5000000", method="POST")
                 await self.refused(long + bytes(5_000_000), 413)
+
+        return self.run_case(case())
+
+
+class CrowdTests(HostileTestCase):
+    """More connections than there may be."""
+
+    def test_poll_that_is_held_is_not_slow(self) -> Deferred[None]:
+        """It asked, and waits for us: those that have not asked are closed to make room."""
+
+        async def case() -> None:
+            upstream = await self.upstream(sends(UP))
+            self.targets(upstream.address)
+            await self.daemon(more_sources=TUNNEL, more="max_connections: 20\n")
+            polls = [await self.connect() for _ in range(5)]
+            for number, poll in enumerate(polls):
+                name = f"client-{number}.example"
+                head = request("/poll", f"Content-Length: {len(name)}", method="POST")
+                poll.send(head + name.encode())
+            silent = [await self.connect() for _ in range(30)]
+            for talk in silent[::2]:
+                talk.send(b"GET / HTTP/1.1\r\nHost: p")
+            while sum(talk.reason is not None for talk in silent) < 15:
+                await pause()
+            self.assertTrue((await self.scrape(upstream)).endswith(b"\r\n\r\nup"))
+            self.assertEqual([poll.reason for poll in polls], [None] * 5)
+            self.assertEqual([poll.received for poll in polls], [b""] * 5)
 
         return self.run_case(case())
 

@@ -366,6 +366,8 @@ class ErrorTests(SynchronousTestCase):
                 "promregator.targetAuthenticators[0]: has no id",
             ),
             (with_line("cf.request.rateLimit: many"), "cf.request.rateLimit: expected a number"),
+            (with_line("cf.request.rateLimit: 1e999"), "cf.request.rateLimit: expected a number"),
+            (with_line("cf.request.rateLimit: nan"), "cf.request.rateLimit: expected a number"),
         ):
             error = self.assertRaises(ConfigError, imported_from, text)
             self.assertIn(message, str(error))
