@@ -151,7 +151,7 @@ class BadFileTests(ReloadTestCase):
         more = f"sources: [{OTHERS}]"
         (self.folder / "ca.pem").write_text("nothing")
         told = self.refused(f"outbound: {{a: {{tls_config: {{ca_file: ca.pem}}}}}}\n{more}")
-        self.assertIn("ca.pem: holds no certificate in PEM", told)
+        self.assertIn(f"outbound.a: {self.folder.absolute()}/ca.pem: holds no certificate", told)
         self.assertIn("'tcp' is no endpoint", self.refused(f"listen: [tcp]\n{more}"))
 
     def test_secret_is_not_told(self) -> None:
@@ -363,7 +363,8 @@ class RenewedFileTests(ReloadTestCase):
             self.pass_time()
             self.pass_time()
         errors = [event["error"] for event in events if event["log_level"] is LogLevel.error]
-        self.assertEqual(errors, [f"{self.folder.absolute() / 'password'} is empty"])
+        place = self.folder.absolute() / "password"
+        self.assertEqual(errors, [f"outbound.acme: {place} is empty"])
         self.assertEqual(self.shown(), "old")
         self.write("new")
         self.pass_time()

@@ -6,7 +6,8 @@ configuration that cannot be used changes nothing, and all of it may happen in a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from promproxy.config import schema
 from promproxy.config.files import files_in, open_secrets
 from promproxy.config.http_client import HttpClient
 from promproxy.discovery import EntryStyle
+from promproxy.errors import ConfigError
 from promproxy.file_watch import contents_of
 from promproxy.http.agent import OutboundAgent
 from promproxy.http.outbound import Outbound, Profile
@@ -123,7 +125,7 @@ class GenerationMaker:
             style=style,
             render=before.render if before is not None and is_same_style else style.target_entry,
             profiles={
-                name: self._profile(http, before.profiles.get(name) if before else None)
+                name: self._profile(name, http, before.profiles.get(name) if before else None)
                 for name, http in profiles.items()
             },
             sources={
@@ -135,11 +137,12 @@ class GenerationMaker:
             warnings=open_secrets(config),
         )
 
-    def _profile(self, http: HttpClient, before: Made[Profile] | None) -> Made[Profile]:
+    def _profile(self, name: str, http: HttpClient, before: Made[Profile] | None) -> Made[Profile]:
         settings = (http, files_of(http))
         if before is not None and before.settings == settings:
             return before
-        profile = make_profile(self.reactor, http, self.tls_profiles.get)
+        with _naming(f"outbound.{name}"):
+            profile = make_profile(self.reactor, http, self.tls_profiles.get)
         return Made(profile, settings, profile.agents)
 
     def _source(
@@ -164,8 +167,18 @@ class GenerationMaker:
             promregator_labels=config.discovery.promregator_labels,
             tls_profiles=self.tls_profiles,
         )
-        made = maker.make(source, config)
+        with _naming(f"sources: '{source.name}'"):
+            made = maker.make(source, config)
         return Made(made, settings, tuple(maker.agents))
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Errors say which part of the configuration they are about."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from error
 
 
 def files_of(settings: object) -> dict[Path, bytes]:

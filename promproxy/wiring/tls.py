@@ -9,11 +9,9 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from attrs import define, field
-from OpenSSL import crypto
-from OpenSSL.SSL import Error as SslError
+from OpenSSL import SSL, crypto
 from twisted.internet.ssl import (
     Certificate,
-    PrivateCertificate,
     TLSVersion,
     platformTrust,
     trustRootFromCertificates,
@@ -71,16 +69,19 @@ def _trust_root(tls: TlsConfig) -> Any:
 
 
 def _client_certificate(cert_file: Path, key_file: Path) -> dict[str, Any]:
-    chain = _certificates(cert_file)
+    chain = [certificate.original for certificate in _certificates(cert_file)]
     try:
-        own = PrivateCertificate.loadPEM(chain[0].dumpPEM() + b"\n" + _read(key_file))
-    except (crypto.Error, SslError, ValueError) as error:
-        raise ConfigError(f"{key_file}: no key in PEM") from error
-    return {
-        "privateKey": own.privateKey.original,
-        "certificate": own.original,
-        "extraCertChain": [certificate.original for certificate in chain[1:]],
-    }
+        # An empty passphrase, else OpenSSL would ask for one at the terminal.
+        key = crypto.load_privatekey(crypto.FILETYPE_PEM, _read(key_file), b"")
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.use_certificate(chain[0])
+        context.use_privatekey(key)
+        context.check_privatekey()
+    except (crypto.Error, SSL.Error, ValueError) as error:
+        raise ConfigError(
+            f"{key_file}: holds no key in PEM, without a passphrase, that belongs to {cert_file}"
+        ) from error
+    return {"privateKey": key, "certificate": chain[0], "extraCertChain": chain[1:]}
 
 
 def _certificates(file: Path) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,18 @@ class MistakeTests(SynchronousTestCase):
             message = self.mistake(tls_config=TlsConfig(ca_file=file))
             self.assertIn(str(file), message)
             self.assertIn(why, message)
-        tls = TlsConfig(cert_file=good, key_file=folder / "odd.pem")
-        self.assertIn("no key in PEM", self.mistake(tls_config=tls))
+        key = folder / "odd.pem"
+        tls = TlsConfig(cert_file=good, key_file=key)
+        locked = subprocess.run(
+            ["openssl", "pkey", "-in", str(good), "-aes256", "-passout", "pass:x"],
+            check=True,
+            capture_output=True,
+        ).stdout
+        assert b"ENCRYPTED" in locked
+        for content in (b"", b"nonsense", Authority().issue("b"), locked):
+            key.write_bytes(content)
+            expected = f"{key}: holds no key in PEM, without a passphrase, that belongs to {good}"
+            self.assertEqual(self.mistake(tls_config=tls), expected)
 
     def test_secret_that_does_not_fit_into_a_header(self) -> None:
         """It is not shown; in a Basic header any does."""
