@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check bench docs coverage deb clean
+.PHONY: demo test check bench docs coverage deb cloud-foundry clean
 
 demo: $(VENV)/installed
 	@$(BIN)/promproxy demo
@@ -32,6 +32,17 @@ bench: $(VENV)/installed
 # The Debian package, into dist/; tested by .ci/test-package.
 deb:
 	@./.ci/build-package
+
+# What `cf push` in conf/cloud-foundry sends along, for the Python that its runtime.txt names.
+CF = conf/cloud-foundry
+CF_PYTHON = $(shell sed 's/python-\(.*\)\.x/\1/' $(CF)/runtime.txt)
+cloud-foundry: $(VENV)/installed
+	@rm -rf $(CF)/vendor
+	@$(BIN)/pip wheel -q --no-deps --wheel-dir $(CF)/vendor .
+	@$(BIN)/pip download -q --dest $(CF)/vendor --only-binary=:all: --python-version $(CF_PYTHON) \
+		--platform manylinux2014_x86_64 $(CF)/vendor/promproxy-*.whl
+	@rm -rf build # which setuptools leaves behind
+	@ls $(CF)/vendor
 
 $(VENV)/installed: pyproject.toml
 	@./.ci/make-venv $(PYTHON) $(VENV)
