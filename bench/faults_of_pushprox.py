@@ -63,6 +63,7 @@ class Run:
 
     _daemon: Peer
     _random: Random
+    _longest_fault: float
     hosts: list[Host] = field(factory=list)
     wrong: list[str] = field(factory=list)
     outcomes: Counter[str] = field(factory=Counter)
@@ -104,7 +105,7 @@ class Run:
     # What fails.
 
     async def _pass_time(self) -> None:
-        await asyncio.sleep(self._random.uniform(0.0, LONGEST_FAULT_SECONDS))
+        await asyncio.sleep(self._random.uniform(0.0, self._longest_fault))
 
     async def _half_open(self, some: list[Host]) -> None:
         for host in some:
@@ -197,13 +198,13 @@ class Run:
             writer.transport.abort()
 
 
-async def run(folder: Path, seconds: float, seed: int) -> list[str]:
+async def run(folder: Path, seconds: float, seed: int, longest_fault: float) -> list[str]:
     """What is wrong after so many seconds; empty where all is well."""
     state = folder / "state"
     state.mkdir()
     daemon = promproxy(folder, "[{name: nat, pushprox: {}}]", f"state_dir: {state}\n")
     daemon.start()
-    running = Run(daemon, Random(seed))
+    running = Run(daemon, Random(seed), longest_fault)
     try:
         await running.start()
         before = resident_mb(daemon)
@@ -229,11 +230,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.faults_of_pushprox", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="default 600")
     parser.add_argument("--seed", type=int, default=Random().randrange(1 << 32))
+    parser.add_argument(
+        "--longest-fault",
+        type=float,
+        default=LONGEST_FAULT_SECONDS,
+        help=f"seconds, after which clients wait as long; default {LONGEST_FAULT_SECONDS:g}",
+    )
     asked = parser.parse_args()
     raise_file_limit()
     print(f"seed {asked.seed}")
     with tempfile.TemporaryDirectory(prefix="promproxy-faults-") as folder:
-        wrong = asyncio.run(run(Path(folder), asked.seconds, asked.seed))
+        wrong = asyncio.run(run(Path(folder), asked.seconds, asked.seed, asked.longest_fault))
     for line in wrong:
         print(f"WRONG: {line}")
     print("something is wrong" if wrong else "all is well")

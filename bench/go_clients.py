@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import random
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
@@ -44,6 +45,7 @@ class GoClient:
     fqdn: str
     _connect: Callable[[], Awaitable[Connection]]
     _respond: Callable[[ScrapeRequest], bytes]
+    _more: str = ""  # header lines
     is_polling: bool = field(default=False, init=False)
     refused_pushes: int = field(default=0, init=False)
     _idle: list[Connection] = field(factory=list, init=False)
@@ -59,7 +61,9 @@ class GoClient:
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
-                scrape = go_client.read_request(await self._ask(go_client.poll(self.fqdn), 200))
+                scrape = go_client.read_request(
+                    await self._ask(go_client.poll(self.fqdn, more=self._more), 200)
+                )
             except BROKEN:
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))
                 wait = min(wait * WAIT_GROWS_BY, LONGEST_WAIT_SECONDS)
@@ -90,7 +94,9 @@ class GoClient:
     async def _push(self, scrape: ScrapeRequest) -> None:
         response = Responses(scrape.id).counted(self._respond(scrape))
         with suppress(asyncio.TimeoutError, *BROKEN):
-            await asyncio.wait_for(self._ask(go_client.push(response), 200), scrape.seconds)
+            await asyncio.wait_for(
+                self._ask(go_client.push(response, more=self._more), 200), scrape.seconds
+            )
 
     def _take_idle(self) -> Connection | None:
         """A connection that is not known to be closed, as Go does it."""
@@ -138,11 +144,13 @@ def ask_exporter(scrape: ScrapeRequest) -> bytes:
     return body
 
 
-async def _serve(port: int, count: int, size: int, exporters: bool) -> None:
+async def _serve(port: int, count: int, size: int, exporters: bool, user: str) -> None:
+    credentials = base64.b64encode(user.encode()).decode()
+    more = f"Authorization: Basic {credentials}\r\n" if user else ""
     body = (b'metric_of_some_length_and_a_label{number="12345"} 1\n' * (size // 50 + 1))[:size]
     respond = ask_exporter if exporters else lambda scrape: body
     clients = [
-        GoClient(f"client-{number}.example", lambda: connect_to(port), respond)
+        GoClient(f"client-{number}.example", lambda: connect_to(port), respond, more)
         for number in range(count)
     ]
     for client in clients:
@@ -159,9 +167,10 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--body", type=int, default=2000, help="bytes of each answer; default 2000")
     parser.add_argument("--exporters", action="store_true", help="ask those on this host instead")
+    parser.add_argument("--user", default="", help="user:password, as in --proxy-url")
     asked = parser.parse_args()
     raise_file_limit()
-    asyncio.run(_serve(asked.port, asked.count, asked.body, asked.exporters))
+    asyncio.run(_serve(asked.port, asked.count, asked.body, asked.exporters, asked.user))
 
 
 if __name__ == "__main__":

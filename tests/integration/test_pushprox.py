@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from tests.integration.case import PeersTestCase
 from tests.integration.peers import CHECKOUT, HOST, Peer, Prometheus, eventually, prometheus
 from tests.integration.peers import promproxy as make_promproxy
 from tests.integration.support import pause
-from tests.integration.test_web_file import TLS, WebFileTestCase
+from tests.integration.test_web_file import TLS, USERS, WebFileTestCase
 
 NAMES = ("client-0.example", "client-1.example")
 _TCP_REPAIR = 19  # linux/tcp.h; a socket in that state closes without a word to the other end
@@ -27,9 +28,13 @@ _TCP_REPAIR = 19  # linux/tcp.h; a socket in that state closes without a word to
 class PushProxTestCase(PeersTestCase):
     """The daemon with a pushprox source."""
 
-    def start_proxy(self, settings: str = "startup_hold: 0s", more: str = "") -> Peer:
+    def start_proxy(
+        self, settings: str = "startup_hold: 0s", more: str = "", web_file: str = ""
+    ) -> Peer:
         source = f"[{{name: nat, pushprox: {{{settings}}}}}]"
         proxy = make_promproxy(self.folder, source, more)
+        if web_file:
+            proxy.command += ["--web-config-file", web_file]
         self.start(proxy)
         return proxy
 
@@ -77,21 +82,21 @@ class PushProxTestCase(PeersTestCase):
 class PrometheusTests(PushProxTestCase):
     """By discovery, and with promproxy as its proxy."""
 
-    def start_clients(self, proxy: Peer) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "bench.go_clients", str(proxy.port), "2"]
-        clients = subprocess.Popen([*command, "--exporters"], cwd=CHECKOUT, stdout=subprocess.PIPE)
+    def start_clients(self, proxy: Peer, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "bench.go_clients", str(proxy.port), "2", "--exporters"]
+        clients = subprocess.Popen([*command, *options], cwd=CHECKOUT, stdout=subprocess.PIPE)
         self.addCleanup(clients.wait)
         self.addCleanup(clients.kill)
         assert clients.stdout is not None
         self.addCleanup(clients.stdout.close)
         return clients
 
-    def start_server(self, proxy: Peer, port: int) -> Prometheus:
+    def start_server(self, proxy: Peer, port: int, user: str = "") -> Prometheus:
         self.discovery_file.write_text("[]")
         targets = [f"{name}:{port}" for name in NAMES]
         proxied: dict[str, Any] = {
             "job_name": "proxied",
-            "proxy_url": f"http://{proxy.address}",
+            "proxy_url": f"http://{user}{proxy.address}",
             "static_configs": [{"targets": targets}],
         }
         url = f"http://{proxy.address}/discovery?source=nat"
@@ -131,6 +136,30 @@ class PrometheusTests(PushProxTestCase):
             self.assertGreater(newest[""], began + 5)
 
         eventually(check_again, 40.0)
+
+    def test_users(self) -> None:
+        """In the clients' `--proxy-url`, and in Prometheus's `proxy_url`; each may do one thing."""
+        (exporter,) = self.start_exporters(1)
+        (self.folder / "web.yml").write_text(USERS)
+        roles = [
+            {"users": ["alice"], "permissions": ["scrape"]},
+            {"users": ["bob"], "permissions": ["tunnel"], "fqdns": ["client-0.*"]},
+        ]
+        more = f"roles: {json.dumps(roles)}\nopen_pages: [healthy, clients]\n"
+        proxy = self.start_proxy(more=more, web_file="web.yml")
+        self.start_clients(proxy, "--user", "bob:other")
+        server = self.start_server(proxy, exporter.port, "alice:secret@")
+        names = [f"{name}:{exporter.port}" for name in NAMES]
+        expected = {names[0]: float(exporter.port)}
+
+        def check() -> None:
+            self.assertEqual(server.query('which_exporter{job="proxied"}'), expected)
+            errors = {t["labels"]["instance"]: t["lastError"] for t in server.targets("proxied")}
+            not_there = "server returned HTTP status 404 Not Found"
+            self.assertEqual(errors, {names[0]: "", names[1]: not_there})
+
+        eventually(check, 40.0)
+        self.assertEqual(proxy.get("/clients").body.count(b"targets"), 1)
 
 
 class DeadConnectionTests(PushProxTestCase):
@@ -229,15 +258,8 @@ class FaultsTests(SynchronousTestCase):
 
     def test_all_is_well(self) -> None:
         """All come back, nobody gets another one's answer, no bug in the log."""
-        command = [
-            sys.executable,
-            "-m",
-            "bench.faults_of_pushprox",
-            "--seconds",
-            "12",
-            "--seed",
-            "7",
-        ]
+        command = [sys.executable, "-m", "bench.faults_of_pushprox", "--seconds", "12"]
+        command += ["--seed", "7", "--longest-fault", "2"]
         done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertTrue(done.stdout.endswith("all is well\n"), done.stdout)
