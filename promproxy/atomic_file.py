@@ -59,7 +59,7 @@ def _open_locked(temporary: Path) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             if _is_at(descriptor, temporary):
                 return descriptor
         except BlockingIOError as error:
@@ -70,6 +70,15 @@ def _open_locked(temporary: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # another one has just put it in its place
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network file systems have no locks. There is hardly ever a second writer.
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

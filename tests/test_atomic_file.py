@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -73,6 +74,16 @@ class WriteAtomicallyTests(SynchronousTestCase):
             self.assertEqual(error.strerror, "another process is writing this file")
             self.assertEqual(temporary.read_bytes(), b"theirs")
         self.assertEqual(self.path.read_bytes(), b"old")
+
+    def test_file_system_without_locks(self) -> None:
+        """As some of the network are: it is written all the same."""
+
+        def fail(_descriptor: int, _operation: int) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        self.patch(fcntl, "flock", fail)
+        write_atomically(self.path, b"new")
+        self.assertEqual(self.path.read_bytes(), b"new")
 
     def test_another_writer_finishes_in_between(self) -> None:
         """What we opened has become the real file: it is not written to."""
