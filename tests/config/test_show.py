@@ -49,6 +49,30 @@ class ShowTests(SynchronousTestCase):
         acme = yaml.safe_load(shown_good_file())["outbound"]["acme"]
         self.assertEqual(acme["basic_auth"], {"username": "scraper", "password": HIDDEN})
 
+    def test_what_an_outbound_profile_has(self) -> None:
+        """Secrets and parameters are hidden, all else means the same when it is read again."""
+        text = """
+        deny_addresses: [10.0.0.0/8, "fe80::1"]
+        outbound:
+          a:
+            proxy_url: http://proxy:3128
+            proxy_basic_auth: {username: u, password: hunter2}
+            no_proxy: 10.0.0.0/8,.example.org,a:80
+            oauth2:
+              client_id: c
+              client_secret: hunter2
+              token_url: https://uaa/token
+              scopes: [a, b]
+              endpoint_params: {password: hunter2}
+        """
+        document = shown(text)
+        self.assertNotIn("hunter2", document)
+        self.assertEqual(shown(document), document)
+        open_text = text.replace("hunter2", HIDDEN)
+        self.assertEqual(
+            config_from_text(document, GOOD, {}), config_from_text(open_text, GOOD, {})
+        )
+
     def test_the_file_of_a_secret_is_shown(self) -> None:
         """Where it is helps, and is no secret."""
         token = yaml.safe_load(shown_good_file())["outbound"]["token"]
