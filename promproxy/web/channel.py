@@ -97,7 +97,7 @@ class Channel(HTTPChannel):
 
         A caller that asks without taking its answers waits too: they would fill the memory.
         """
-        if self._is_reading_heads or self._waitingForTransport:
+        if self._is_reading_heads:
             return
         self._is_reading_heads = True
         while self._received and not (self.requests or self._is_deaf or self._waitingForTransport):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -14,13 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
+from zope.interface import implementer
 
 from promproxy.errors import CutShort
 from promproxy.web.body import BodyTooLarge
-from promproxy.web.channel import BODY_SECONDS
+from promproxy.web.channel import BODY_SECONDS, LINGER_SECONDS
 from promproxy.web.request import PlainRequest
 from promproxy.web.site import PromproxySite
-from tests.fakes import Caller, parse_answer
+from tests.fakes import Caller, Wire, parse_answer
 
 MAX = 1000
 
@@ -39,6 +41,19 @@ class Reader(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self.end = reason
+
+
+@implementer(ITCPTransport)
+class HalfClosingWire(Wire):
+    """Whose sending end can be closed alone."""
+
+    is_half_closed = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    def loseWriteConnection(self) -> None:
+        self.is_half_closed = True
 
 
 class Mirror(Resource):
@@ -287,6 +302,21 @@ class UnreadTests(BodyTestCase):
         self.assertTrue(self.wire.disconnecting)
         self.receive(b"GET / HTTP/1.1\r\nHost: p\r\n\r\n")
         self.assertEqual(self.caller.wire_bytes(), b"")
+
+    def test_what_nobody_wants_is_thrown_away_for_a_while(self) -> None:
+        """A reset in the middle of it would hide the answer; but the caller may never end."""
+        caller = Caller(self.caller.channel.site, self.clock, HalfClosingWire())
+        wire = cast(HalfClosingWire, caller.wire)
+        caller.channel.dataReceived(post("/held", "Content-Length: 90000") + bytes(20000))
+        self.assertEqual(wire.producerState, "paused")
+        self.mirror.held[0].finish()
+        self.assertTrue(wire.is_half_closed)
+        self.assertEqual(wire.producerState, "producing")
+        caller.channel.dataReceived(bytes(20000))
+        self.clock.advance(LINGER_SECONDS - 0.1)
+        self.assertFalse(wire.aborted)
+        self.clock.advance(0.2)
+        self.assertTrue(wire.aborted)
 
     def test_only_where_it_is_taken(self) -> None:
         """Elsewhere 413, before any resource is asked."""

@@ -11,7 +11,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from promproxy.web.request import PlainRequest
 from promproxy.web.site import PromproxySite
-from tests.fakes import Caller, parse_answer
+from tests.fakes import Caller, Wire, parse_answer
 
 
 class Echo(Resource):
@@ -39,6 +39,14 @@ class Echo(Resource):
         request = self.waiting.pop(0)
         request.write(self.text(request))
         request.finish()
+
+
+class FullWire(Wire):
+    """Each answer fills it."""
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.producer.pauseProducing()
 
 
 def get(path: str) -> bytes:
@@ -121,6 +129,14 @@ class PipeliningTests(SiteTestCase):
         self.assertEqual(self.caller.wire.producerState, "producing")
         self.receive(get("/last"))
         self.assertEqual(self.bodies()[-2:], ["/999", "/last"])
+
+    def test_caller_that_takes_one_answer_at_a_time(self) -> None:
+        """Gets the next one then, of requests that came together."""
+        self.caller = Caller(self.echo, self.clock, FullWire())
+        self.receive(b"".join(get(f"/{number}") for number in range(4)))
+        for number in range(4):
+            self.assertEqual(self.bodies(), [f"/{number}"])
+            self.caller.wire.producer.resumeProducing()
 
     def test_bytes_after_a_request_to_close_are_no_request(self) -> None:
         """The connection ends after its answer."""
