@@ -14,5 +14,11 @@
 ``tunnel``         CONNECT through an HTTP proxy, as a Twisted endpoint
 ``connect``        opens connections and names what went wrong
 ``agent``          joins all of these
+``guard``          hosts that others named, and denied addresses
+``oauth2``         how a token is asked for
+``tokens``         keeps tokens, renews them, shows them
+``outbound``       what scrapes are sent by: a target becomes a request of its profile
+``fetch``          one request to an API, its whole answer in memory
+``document``       a document of another server, asked for again and again
 =================  ==========================================================================
 """

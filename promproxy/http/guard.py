@@ -22,6 +22,28 @@ from zope.interface import implementer
 
 from promproxy.errors import Unreachable
 from promproxy.networks import Networks
+from promproxy.target import Target
+
+
+@frozen(kw_only=True)
+class Guard:
+    """Hosts that these ``sources`` name are not connected to at addresses that are ``denied``.
+
+    Not so the ``own_hosts``, which our own configuration names.
+    """
+
+    denied: Networks = Networks()
+    sources: frozenset[str] = frozenset()
+    own_hosts: frozenset[str] = frozenset()
+
+    def denied_for(self, target: Target) -> Networks | None:
+        """What this target's host must not lead to."""
+        if target.router or target.source not in self.sources or target.host in self.own_hosts:
+            return None
+        return self.denied
+
+
+NOTHING_DENIED = Guard()
 
 
 def refuse_denied(address: str, denied: Networks) -> None:

@@ -12,10 +12,11 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from promproxy.errors import Unreachable
 from promproxy.http.agent import OutboundAgent
-from promproxy.http.oauth2 import Tokens
+from promproxy.http.guard import NOTHING_DENIED, Guard
 from promproxy.http.origin import HttpProxy, Origin, Router
 from promproxy.http.request import render_headers, start_request
 from promproxy.http.response import Response
+from promproxy.http.tokens import Tokens
 from promproxy.http.tunnel import PROXY_REFUSED
 from promproxy.networks import Networks
 from promproxy.target import Target
@@ -51,24 +52,6 @@ class Profile:
         return gatherResults([agent.close() for agent in self.agents])
 
 
-@frozen(kw_only=True)
-class Guard:
-    """Hosts that these ``sources`` name are not connected to at addresses that are ``denied``.
-
-    Not so the ``own_hosts``, which our own configuration names.
-    """
-
-    denied: Networks = Networks()
-    sources: frozenset[str] = frozenset()
-    own_hosts: frozenset[str] = frozenset()
-
-    def denied_for(self, target: Target) -> Networks | None:
-        """What this target's host must not lead to."""
-        if target.router or target.source not in self.sources or target.host in self.own_hosts:
-            return None
-        return self.denied
-
-
 class Sends(Protocol):
     """An agent, as far as scrapes need one."""
 
@@ -96,7 +79,7 @@ class Outbound:
     """
 
     _profiles: Mapping[str, Profile] = field(factory=dict)
-    _guard: Guard = Guard()
+    _guard: Guard = NOTHING_DENIED
     tunnel: Sends | None = field(default=None, kw_only=True)
     version: int = field(default=0, init=False)
     _former: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
@@ -108,7 +91,7 @@ class Outbound:
         self,
         profiles: Mapping[str, Profile],
         unsettled: Collection[str] = (),
-        guard: Guard = Guard(),  # it is frozen
+        guard: Guard = NOTHING_DENIED,
     ) -> None:
         """Go on with other profiles; those that are not among them close their connections.
 

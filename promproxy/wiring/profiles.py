@@ -14,11 +14,13 @@ from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
 from promproxy.http.agent import OutboundAgent, make_agent
 from promproxy.http.fetch import Fetcher
-from promproxy.http.oauth2 import ClientCredentials, TokenAgent, Tokens
+from promproxy.http.guard import Guard
+from promproxy.http.oauth2 import ClientCredentials
 from promproxy.http.origin import HttpProxy, basic_credentials
-from promproxy.http.outbound import Guard, Outbound, Profile
+from promproxy.http.outbound import Outbound, Profile
 from promproxy.http.pool import PoolLimits
 from promproxy.http.request import render_headers
+from promproxy.http.tokens import TokenAgent, Tokens
 from promproxy.networks import Networks
 from promproxy.wiring.tls import MakeTLSProfile, load_tls_profile
 

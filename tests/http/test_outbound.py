@@ -10,9 +10,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import NoToken, Unreachable
-from promproxy.http.oauth2 import Token, Tokens
+from promproxy.http.guard import Guard
+from promproxy.http.oauth2 import Token
 from promproxy.http.origin import HttpProxy, Origin
-from promproxy.http.outbound import Guard, Outbound, Profile, router_from
+from promproxy.http.outbound import Outbound, Profile, router_from
+from promproxy.http.tokens import Tokens
 from promproxy.networks import Networks, network
 from promproxy.no_proxy import NoProxy
 from promproxy.target import Target
