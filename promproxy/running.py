@@ -6,7 +6,6 @@ import random
 import resource
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
@@ -15,7 +14,6 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 from promproxy.config import schema
-from promproxy.config.files import files_in
 from promproxy.config.show import yaml_of
 from promproxy.errors import ConfigError
 from promproxy.file_watch import FileWatch
@@ -103,7 +101,7 @@ class Running:
         in_thread = self._maker.in_thread
         self._watches = (
             FileWatch(reactor, in_thread, lambda: self.inbound.files, self._web_files_changed),
-            FileWatch(reactor, in_thread, self._outbound_files, self._outbound_files_changed),
+            FileWatch(reactor, in_thread, lambda: self.generation.files, self._files_changed),
         )
         self._use_paths(config)
         self._supply()
@@ -182,10 +180,7 @@ class Running:
         if self.inbound.certificate_end is not None:
             self.metrics.certificate_ends(self.inbound.certificate_end)
 
-    def _outbound_files(self) -> Iterable[Path]:
-        return files_in(self.generation.config)
-
-    def _outbound_files_changed(self) -> Deferred[None]:
+    def _files_changed(self) -> Deferred[None]:
         return self._reloads.run(lambda: Deferred.fromCoroutine(self._take_up_files()))
 
     async def _take_up_files(self) -> None:

@@ -52,7 +52,8 @@ class Made(Generic[T]):
 class Generation:
     """What a configuration was made into. ``render`` makes a target's discovery entry.
 
-    ``warnings`` are for whoever wrote it, a line each.
+    ``files`` are those with secrets, certificates and keys; ``warnings`` are for whoever wrote the
+    configuration, a line each.
     """
 
     config: schema.Config
@@ -62,6 +63,7 @@ class Generation:
     render: Callable[[Target], bytes]
     profiles: Mapping[str, Made[Profile]]
     sources: Mapping[str, Made[Source]]
+    files: Sequence[Path] = ()
     warnings: Sequence[str] = ()
 
     @property
@@ -134,6 +136,7 @@ class GenerationMaker:
                 )
                 for source in config.sources
             },
+            files=tuple(files_in(config)),
             warnings=open_secrets(config),
         )
 
