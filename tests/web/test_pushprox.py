@@ -269,6 +269,22 @@ class ScrapeTests(PushProxTestCase):
             self.assertEqual(client.answer().status, 500)
             self.assertEqual(scrape.answer().status, 502)
 
+    def test_failure_by_proxy_url_is_logged_once(self) -> None:
+        """As for targets that are listed; and its results are not told of as theirs."""
+        self.poll().leave()
+        with capturedLogs() as events:
+            for _ in range(3):
+                scrape = self.scrape("http://web-1:9115/probe?target=x")
+                self.pass_time(9.8)
+                self.assertEqual(scrape.answer().status, 504)
+        warnings = [formatEvent(e) for e in events if e["log_level"] is LogLevel.warn]
+        self.assertEqual(len(warnings), 1, warnings)
+        assert (
+            warnings[0]
+            and "http://web-1:9115/probe" in warnings[0]
+            and "target=x" not in (warnings[0])
+        )
+
 
 class PushTests(PushProxTestCase):
     """Pushes that are not what somebody waits for."""
@@ -431,6 +447,8 @@ class ListTests(PushProxTestCase):
         self.assertEqual(answer.headers["Content-Type"], "application/json")
         expected = b'[{"targets":["Web-1"],"labels":null},{"targets":["web-2"],"labels":null}]\n'
         self.assertEqual(answer.body, expected)
+        head = self.caller().head("/clients")
+        self.assertEqual((head.headers["Content-Length"], head.body), (str(len(expected)), b""))
 
     def test_client_that_is_gone_is_dropped(self) -> None:
         """After the registration time-out; one that is connected is not, though never scraped."""
