@@ -15,13 +15,13 @@ from twisted.web.resource import Resource
 
 from promproxy.config import schema
 from promproxy.config.show import yaml_of
+from promproxy.disk.file_watch import FileWatch
+from promproxy.disk.output_files import OutputFiles
 from promproxy.errors import ConfigError
-from promproxy.file_watch import FileWatch
 from promproxy.forwarding import Timeouts
 from promproxy.inbound import Inbound, InboundSettings
 from promproxy.limits import Limits
 from promproxy.metrics import Metrics
-from promproxy.output_files import OutputFiles
 from promproxy.registry import Registry
 from promproxy.web.admin import InvalidateResource, RefreshResource, ReloadResource
 from promproxy.web.api import TargetsResource

@@ -11,8 +11,8 @@ from twisted.python import usage
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
-from promproxy.sd_notify import notifier_from_environment
 from promproxy.service import Daemon, make_daemon
+from promproxy.systemd.notify import notifier_from_environment
 from promproxy.wiring.inherited import inherited_descriptors
 
 

@@ -10,8 +10,8 @@ from twisted.logger import capturedLogs
 from twisted.web.server import Site
 
 from promproxy.config.web_file import WebFile
+from promproxy.disk.file_watch import LOOK_SECONDS
 from promproxy.errors import ConfigError
-from promproxy.file_watch import LOOK_SECONDS
 from promproxy.inbound import prepare
 from promproxy.service import Daemon, make_daemon
 from promproxy.web.tls import TlsFactory

@@ -11,7 +11,7 @@ import promproxy
 
 PURE = (
     "__init__ __version__ access errors ids target labels snapshot secret json_array backoff "
-    "networks no_proxy atomic_file saved_state",
+    "networks no_proxy disk.atomic_file disk.saved_state",
     # The part of this source that only computes; configuration names its selectors and fields.
     "sources.cloud_foundry.label_selector sources.cloud_foundry.resources "
     "sources.cloud_foundry.routes sources.cloud_foundry.rules sources.cloud_foundry.targets "
@@ -23,12 +23,11 @@ ROWS = (
     "http slices",
     "tunnel",
     "sources",
-    "file_watch refresh_loop registry scrape_metrics metrics limits state_files file_writer "
-    "output_files",
+    "refresh_loop registry scrape_metrics metrics limits disk",
     "web",
     "wiring",
     "service running inbound simulation sync",
-    "commands sd_notify journal",
+    "commands systemd",
     "tap cli",
 )
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names.split()}

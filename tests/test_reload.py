@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 
-from promproxy.file_watch import LOOK_SECONDS
+from promproxy.disk.file_watch import LOOK_SECONDS
 from promproxy.service import Daemon
 from promproxy.sources.files import FilesSource
 from tests.fakes import Answer, Caller, settle

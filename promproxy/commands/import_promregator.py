@@ -7,8 +7,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from promproxy.atomic_file import write_atomically
 from promproxy.config.load import compose, read_text
+from promproxy.disk.atomic_file import write_atomically
 from promproxy.errors import ConfigError
 from promproxy.migration.promregator import import_promregator
 from promproxy.migration.promregator_options import option_for

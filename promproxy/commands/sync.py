@@ -26,11 +26,11 @@ from promproxy.config.http_client import HttpClient, problem_with_url
 from promproxy.config.load import load_section
 from promproxy.config.units import duration_from_text, size_from_text
 from promproxy.errors import ConfigError
-from promproxy.journal import observer
 from promproxy.refresh_loop import RefreshLoop
 from promproxy.sync.connection import Connection
 from promproxy.sync.follower import Follower, Places
 from promproxy.sync.metrics import Figures
+from promproxy.systemd.journal import observer
 from promproxy.web.health import HealthyResource
 from promproxy.web.metrics import MetricsResource
 from promproxy.web.site import PromproxySite

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from promproxy.atomic_file import write_atomically
+from promproxy.disk.atomic_file import write_atomically
 from promproxy.errors import SourceError
 from promproxy.http.document import DocumentClient
 from promproxy.slices import in_slices

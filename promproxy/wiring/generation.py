@@ -19,11 +19,11 @@ from promproxy.config import schema
 from promproxy.config.files import files_in, open_secrets
 from promproxy.config.http_client import HttpClient
 from promproxy.discovery import EntryStyle
+from promproxy.disk.file_watch import contents_of
+from promproxy.disk.output_files import OutputSettings
 from promproxy.errors import ConfigError
-from promproxy.file_watch import contents_of
 from promproxy.http.agent import OutboundAgent
 from promproxy.http.outbound import Outbound, Profile
-from promproxy.output_files import OutputSettings
 from promproxy.sources import Source
 from promproxy.target import Target
 from promproxy.tunnel.agent import TunnelAgent

@@ -13,7 +13,7 @@ import attrs
 from promproxy.config import schema
 from promproxy.config.http_client import HttpClient
 from promproxy.discovery import EntryStyle
-from promproxy.output_files import OutputSettings, SourceSettings
+from promproxy.disk.output_files import OutputSettings, SourceSettings
 
 # How a source is asked; which targets it then finds, and what they get, does not depend on it. So a
 # new password of the API, say, does not make saved targets useless. Anything else does.

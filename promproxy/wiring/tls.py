@@ -19,8 +19,8 @@ from twisted.internet.ssl import (
 
 from promproxy.config.files import files_in
 from promproxy.config.http_client import TlsConfig
+from promproxy.disk.file_watch import contents_of
 from promproxy.errors import ConfigError
-from promproxy.file_watch import contents_of
 from promproxy.http.tls import TLSProfile, make_tls_profile
 
 MakeTLSProfile = Callable[[TlsConfig], TLSProfile]

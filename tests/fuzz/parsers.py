@@ -15,6 +15,7 @@ from promproxy.config.load import compose, config_from_text, section_from_text
 from promproxy.config.units import duration_from_text, size_from_text
 from promproxy.config.web_file import WebFile
 from promproxy.discovery import EntryStyle, document_for, valid_address
+from promproxy.disk.saved_state import decode
 from promproxy.errors import BadUpstream, ConfigError, SourceError, StateError
 from promproxy.http.fetch import Answer
 from promproxy.http.head import parse_head
@@ -25,7 +26,6 @@ from promproxy.migration.secrets import Secrets
 from promproxy.migration.spring import read_settings
 from promproxy.networks import network
 from promproxy.no_proxy import NoProxy
-from promproxy.saved_state import decode
 from promproxy.sources.cloud_foundry import lists
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.resources import (
@@ -53,8 +53,8 @@ from promproxy.web.head import (
 )
 from promproxy.web.head import judge as judge_head
 from promproxy.web.passwords import credentials_in
+from tests.disk.test_saved_state import STATE, encode
 from tests.fuzz.mutation import mutated
-from tests.test_saved_state import STATE, encode
 
 TESTS = Path(__file__).parent.parent
 FILE = Path("/nowhere/file.yml")

@@ -12,8 +12,8 @@ from threading import Event, Thread
 
 from attrs import define, field
 
-from promproxy.atomic_file import temporary_path
-from promproxy.saved_state import decode
+from promproxy.disk.atomic_file import temporary_path
+from promproxy.disk.saved_state import decode
 from tests.integration.peers import CHECKOUT, HOST, Peer, eventually, free_port, twistd
 
 TARGETS = 3000

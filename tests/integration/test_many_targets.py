@@ -14,9 +14,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from promproxy.discovery import EntryStyle
-from promproxy.output_files import OutputFiles, OutputSettings, SourceSettings
+from promproxy.disk.output_files import OutputFiles, OutputSettings, SourceSettings
+from promproxy.disk.saved_state import decode
 from promproxy.registry import Registry
-from promproxy.saved_state import decode
 from promproxy.target import Delivery
 from tests.fakes import ScriptedSource, make_registry, make_target
 

@@ -14,7 +14,7 @@ import bcrypt
 from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 
-from promproxy import file_watch
+from promproxy.disk import file_watch
 from promproxy.web import passwords
 from tests.integration.case import PeersTestCase
 from tests.integration.certificates import Authority

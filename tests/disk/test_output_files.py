@@ -11,8 +11,8 @@ from typing import Any
 from attrs import evolve
 from twisted.logger import LogLevel, capturedLogs
 
-from promproxy.atomic_file import temporary_path
-from promproxy.saved_state import decode, encode
+from promproxy.disk.atomic_file import temporary_path
+from promproxy.disk.saved_state import decode, encode
 from promproxy.sources.files import FilesSource
 from tests.fakes import settle
 from tests.test_reload import OTHERS, VMS, ReloadTestCase

@@ -1,4 +1,4 @@
-"""Tests of promproxy.sd_notify."""
+"""Tests of promproxy.systemd.notify."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.running import READY, RELOADING, STOPPING
-from promproxy.sd_notify import Notifier, notifier_from_environment
+from promproxy.systemd.notify import Notifier, notifier_from_environment
 
 
 class NotifierTestCase(SynchronousTestCase):

@@ -1,4 +1,4 @@
-"""Tests of promproxy.file_writer."""
+"""Tests of promproxy.disk.file_writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.file_writer import LONGEST_PAUSE, SECONDS_BEFORE_RETRY, FileWriter
+from promproxy.disk.file_writer import LONGEST_PAUSE, SECONDS_BEFORE_RETRY, FileWriter
 from tests.fakes import ManualThread, settle
 
 

@@ -17,11 +17,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from promproxy.discovery import document_for
-from promproxy.file_writer import FileWriter
+from promproxy.disk.file_writer import FileWriter
+from promproxy.disk.saved_state import SavedState, encode
+from promproxy.disk.state_files import read_state, state_path
 from promproxy.registry import Registry
-from promproxy.saved_state import SavedState, encode
 from promproxy.snapshot import Snapshot
-from promproxy.state_files import read_state, state_path
 from promproxy.target import Delivery
 
 STATE_MODE = 0o600

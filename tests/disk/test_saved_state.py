@@ -1,4 +1,4 @@
-"""Tests of promproxy.saved_state."""
+"""Tests of promproxy.disk.saved_state."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy.disk.saved_state import SavedState, decode, encode
 from promproxy.errors import StateError
-from promproxy.saved_state import SavedState, decode, encode
 from promproxy.target import Target
 from tests.fakes import make_target
 from tests.test_discovery import TARGETS

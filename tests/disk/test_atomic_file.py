@@ -1,4 +1,4 @@
-"""Tests of promproxy.atomic_file."""
+"""Tests of promproxy.disk.atomic_file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.atomic_file import temporary_path, write_atomically
+from promproxy.disk.atomic_file import temporary_path, write_atomically
 
 
 class WriteAtomicallyTests(SynchronousTestCase):

@@ -1,4 +1,4 @@
-"""Tests of promproxy.state_files."""
+"""Tests of promproxy.disk.state_files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.saved_state import SavedState, encode
-from promproxy.state_files import read_state, state_path
+from promproxy.disk.saved_state import SavedState, encode
+from promproxy.disk.state_files import read_state, state_path
 from tests.fakes import make_target
 
 STATE = SavedState("vms", "f00", (make_target("a:1"),))

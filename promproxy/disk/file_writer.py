@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from promproxy.atomic_file import write_atomically
+from promproxy.disk.atomic_file import write_atomically
 
 SECONDS_BEFORE_RETRY = 10.0
 SHARE_OF_TIME = 0.1  # that writing takes at most

@@ -1,4 +1,4 @@
-"""Tests of promproxy.journal."""
+"""Tests of promproxy.systemd.journal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from twisted.logger import Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy import journal
-from promproxy.journal import JournalObserver, is_journal, observer
+from promproxy.systemd import journal
+from promproxy.systemd.journal import JournalObserver, is_journal, observer
 
 
 def parse(datagram: bytes) -> dict[str, str]:

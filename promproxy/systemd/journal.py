@@ -1,7 +1,7 @@
 """Log lines for systemd's journal, with their level and their fields, by its native protocol.
 
-The unit runs ``twistd --logger=promproxy.journal.observer``. The protocol is described in systemd's
-documentation, "Native Journal Protocol".
+The unit runs ``twistd --logger=promproxy.systemd.journal.observer``. The protocol is described in
+systemd's documentation, "Native Journal Protocol".
 """
 
 from __future__ import annotations

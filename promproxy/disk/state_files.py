@@ -8,8 +8,8 @@ from pathlib import Path
 from attrs import frozen
 from twisted.logger import Logger
 
+from promproxy.disk.saved_state import SavedState, decode
 from promproxy.errors import StateError
-from promproxy.saved_state import SavedState, decode
 
 log = Logger()
 

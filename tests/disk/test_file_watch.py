@@ -1,4 +1,4 @@
-"""Tests of promproxy.file_watch."""
+"""Tests of promproxy.disk.file_watch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.file_watch import LOOK_SECONDS, FileWatch, contents_of
+from promproxy.disk.file_watch import LOOK_SECONDS, FileWatch, contents_of
 from tests.fakes import ManualThread, at_once
 
 

@@ -1,0 +1,1 @@
+"""What systemd is told: readiness, life, and log lines for its journal."""
