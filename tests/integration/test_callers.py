@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from zope.interface import implementer
 
 from promproxy.web import channel
-from tests.integration.support import SocketTestCase, pause, request
+from tests.integration.support import SocketTestCase, Talk, pause, request
+
+
+@implementer(IHalfCloseableProtocol)
+class StaysOpen(Talk):
+    """Goes on sending when the other end is closed."""
+
+    def readConnectionLost(self) -> None:
+        pass
+
+    def writeConnectionLost(self) -> None:
+        pass
 
 
 class CallersTests(SocketTestCase):
@@ -35,9 +48,11 @@ class CallersTests(SocketTestCase):
         async def case() -> None:
             self.targets()
             await self.daemon()
-            talk = await self.connect()
-            talk.send(request("/", "Content-Length: 9", method="POST"))
-            await talk.ended
+            talk = await self.connect(protocol=StaysOpen())
+            talk.send(request("/", "Content-Length: 900000000", method="POST"))
+            while talk.reason is None:
+                talk.send(b"x")
+                await pause()
             self.assertIn(b" 413 ", talk.received)
 
         return self.run_case(case())
