@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
@@ -14,12 +15,17 @@ from promproxy.errors import ConfigError
 BACKLOG = 1024
 
 _KINDS_WITH_BACKLOG = ("tcp:", "tcp4:", "tcp6:", "ssl:", "unix:")
+# Twisted leaves it to the socket, whose error would come when the daemon has begun to start.
+_PORT = re.compile(r"(?:tcp[46]?|ssl):(?:port=)?([0-9]+)(?::|$)")
 
 
 def make_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     """The endpoint that a Twisted endpoint string describes. Raises ConfigError."""
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_backlog(description))
+        port = _PORT.match(description)
+        if port is not None and int(port[1]) > 65535:
+            raise ValueError("a port is at most 65535")
     except Exception as error:  # each endpoint's parser raises what it likes
         raise ConfigError(
             f"listen: {description!r} is no endpoint, such as tcp:8080 or "
