@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TypeVar
 
 import yaml
@@ -77,10 +78,13 @@ class FilesSource:
 
 def _state(path: Path) -> _FileState:
     try:
-        stat = path.stat()
+        found = path.stat()
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
-    return _FileState(path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    # To open a pipe would wait for ever, and a device such as /dev/zero has no end.
+    if not S_ISREG(found.st_mode):
+        raise SourceError(f"cannot read {path}: it is no regular file")
+    return _FileState(path, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _read(path: Path) -> Iterator[object]:

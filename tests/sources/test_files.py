@@ -102,6 +102,14 @@ class ReadTests(FilesTestCase):
         reasons = [dropped.reason for dropped in delivery.dropped]
         self.assertEqual(reasons, ["label_name", "target_address"])
 
+    def test_what_is_no_file(self) -> None:
+        """A pipe would keep the thread that opens it for ever, and the process from stopping."""
+        os.mkfifo(self.folder / "a.yml")
+        (self.folder / "b.yml").symlink_to("/dev/zero")
+        for name in ("a.yml", "b.yml"):
+            error = self.error(self.source(name))
+            self.assertEqual(error, f"cannot read {name}: it is no regular file")
+
 
 class ChangeTests(FilesTestCase):
     """When files are read again."""
@@ -240,7 +248,9 @@ class ErrorTests(FilesTestCase):
             self.error(self.source("*.yml")), "cannot read a.yml: No such file or directory"
         )
         (self.folder / "b.json").mkdir()
-        self.assertEqual(self.error(self.source("b.json")), "cannot read b.json: Is a directory")
+        self.assertEqual(
+            self.error(self.source("b.json")), "cannot read b.json: it is no regular file"
+        )
 
     def test_one_bad_file_fails_all(self) -> None:
         """Half of the targets would be worse than the last good ones."""
