@@ -25,6 +25,7 @@ _TARGET_BYTES = 1000  # of a target without labels, roughly
 _ADDRESS = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _SAFE_IN_PATH = "/$&+,:;=@~"  # what Go's net/url leaves alone, as Prometheus would send it
 _PARAM = "__param_"
+_KEYS = frozenset({"targets", "labels"})  # for any other Prometheus refuses the whole document
 
 
 @frozen(kw_only=True)
@@ -68,6 +69,9 @@ def targets_from_groups(groups: Iterable[object], rules: GroupRules) -> Iterator
         size += len(addresses) * (_TARGET_BYTES + _size_of(labels))
         if size > MAX_EXPANDED_BYTES:
             raise SourceError(f"group {number}: the targets so far, with their labels, take 1 GB")
+        for key in group:
+            if key not in _KEYS:
+                yield Dropped(f"key {shown(key)} of group {number}", "group_key")
         yield from _targets_of_group(addresses, labels, rules, f"group {number}")
 
 

@@ -149,6 +149,12 @@ class TargetsFromGroupsTests(SynchronousTestCase):
             self.reasons("a:1", __metrics_path__=1), ["label_value_type", "target_labels"]
         )
 
+    def test_unknown_key(self) -> None:
+        """Prometheus would refuse the document; the target stays, and the slip is told."""
+        dropped, target = found_in({"targets": ["db:9100"], "label": {"zone": "x"}})
+        self.assertEqual(dropped, Dropped("key 'label' of group 1", "group_key"))
+        self.assertIsInstance(target, Target)
+
     def test_bad_labels(self) -> None:
         """They are dropped once for their group, whose targets stay."""
         group = {"targets": ["a:1", "b:1"], "labels": {"a-b": "x", "n": 1, "ok": "y"}}
