@@ -88,12 +88,13 @@ class Results:
         record.error = "" if error is None else error.reason
         target = record.target
         if error is not None and before != outcome:
+            cause = error.__cause__
             log.warn(
-                "target {target}: {url}: {reason} ({cause})",
+                "target {target}: {url}: {reason}{cause}",
                 target=target.id,
                 url=target.url,
                 reason=error.reason,
-                cause=repr(error.__cause__),
+                cause="" if cause is None else f" ({cause!r})",
             )
         elif error is None and before not in ("", "success", "target_error"):
             log.info("target {target} answers again", target=target.id)

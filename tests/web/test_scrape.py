@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
@@ -803,6 +803,8 @@ class BookkeepingTests(ScrapeTestCase):
             ["connection refused", "no complete answer within 9.75 s", "connection refused"],
         )
         self.assertIn("library", warnings[0]["cause"])
+        self.assertTrue(formatEvent(warnings[0]).endswith(")"))
+        self.assertTrue(formatEvent(warnings[1]).endswith("no complete answer within 9.75 s"))
         self.assertNotIn("secret", warnings[0]["log_format"].format(**warnings[0]))
         again = [event for event in events if "answers again" in event["log_format"]]
         self.assertEqual(len(again), 1)
