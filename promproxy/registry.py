@@ -271,8 +271,10 @@ class Registry:
             )
         if self.snapshot.duplicate_ids():
             log.warn(
-                "{count} targets are not served, since another one has their id",
+                "{count} targets are not served, since another one has their id, {examples} for "
+                "example",
                 count=self.snapshot.duplicate_ids(),
+                examples=self.snapshot.ids_of_several()[:3],
             )
         same = self.snapshot.duplicate_instances()
         if same:

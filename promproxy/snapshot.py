@@ -56,6 +56,11 @@ class Snapshot:
         """How many targets are not served since another one has their id."""
         return sum(len(x.delivery.targets) for x in self.listings.values()) - len(self.by_id)
 
+    def ids_of_several(self) -> list[str]:
+        """The ids that more than one target has; the first one of them is served."""
+        targets = [t for x in self.listings.values() for t in x.delivery.targets]
+        return sorted({target.id for target in targets if self.by_id[target.id] is not target})
+
     def duplicate_instances(self) -> list[str]:
         """The ``instance`` labels that more than one target has: in one job they would collide."""
         counts = Counter(target.instance for target in self.by_id.values())

@@ -309,7 +309,7 @@ class WarningTests(RegistryTestCase):
         """The first source's target is the one that is served."""
         twin = delivery_of("a:1", source="x")
         (event,) = self.warnings(twin, delivery_of("a:1", "b:2", source="x"))
-        self.assertEqual(event["count"], 1)
+        self.assertEqual((event["count"], event["examples"]), (1, ["x/a:1"]))
 
     def test_equal_instances_are_named(self) -> None:
         """Both targets are kept."""

@@ -50,7 +50,7 @@ class SnapshotTests(SynchronousTestCase):
         self.assertEqual(snapshot.by_id["x"].source, "a")
         self.assertEqual(snapshot.fragments(), [b"a:x", b"b:y"])
         self.assertEqual(snapshot.fragments("b"), [b"b:y"])
-        self.assertEqual(snapshot.duplicate_ids(), 1)
+        self.assertEqual((snapshot.duplicate_ids(), snapshot.ids_of_several()), (1, ["x"]))
 
     def test_one_id_twice_in_a_source(self) -> None:
         """The first one is listed and served."""
@@ -59,7 +59,7 @@ class SnapshotTests(SynchronousTestCase):
         snapshot = Snapshot.of({"a": listing})
         self.assertIs(snapshot.by_id["x"], first)
         self.assertEqual(snapshot.fragments(), [b"first"])
-        self.assertEqual(snapshot.duplicate_ids(), 1)
+        self.assertEqual((snapshot.duplicate_ids(), snapshot.ids_of_several()), (1, ["x"]))
 
     def test_duplicate_instances(self) -> None:
         """Each that several targets have, once, also across sources."""
