@@ -49,4 +49,4 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-debian build dist *.egg-info .coverage* _trial_temp*
+	rm -rf $(VENV) .venv-debian build dist $(CF)/vendor *.egg-info .coverage* _trial_temp*
