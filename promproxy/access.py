@@ -60,16 +60,20 @@ class Caller:
 
 @frozen(kw_only=True)
 class Role:
-    """What some callers may do: these users, and whoever shows a certificate for these names."""
+    """What some callers may do: these users, and whoever shows one of these tokens, which go by
+    their names, or a certificate for one of these subject alternative names.
+    """
 
     users: frozenset[str] = frozenset()
+    tokens: frozenset[str] = frozenset()
     client_sans: frozenset[str] = frozenset()
     permissions: frozenset[str]
     fqdns: tuple[re.Pattern[str], ...] = ()
 
-    def is_for(self, user: str, sans: frozenset[str]) -> bool:
+    def is_for(self, user: str, token: str, sans: frozenset[str]) -> bool:
         """Whether a caller has it."""
-        return user in self.users or not self.client_sans.isdisjoint(sans)
+        is_named = user in self.users or token in self.tokens
+        return is_named or not self.client_sans.isdisjoint(sans)
 
 
 @frozen(kw_only=True)
@@ -91,21 +95,33 @@ class Access:
         """Whether nobody has to say who they are."""
         return not (self.has_users or self.needs_certificate or self.roles)
 
+    @property
+    def has_tokens(self) -> bool:
+        """Whether a token may be what says who somebody is."""
+        return any(role.tokens for role in self.roles)
+
     def caller(
-        self, user: str = "", sans: frozenset[str] | None = None, *, is_local: bool = False
+        self,
+        user: str = "",
+        sans: frozenset[str] | None = None,
+        *,
+        token: str = "",
+        is_local: bool = False,
     ) -> Caller:
         """Who that is.
 
         ``user`` has proved it by a password, ``""`` is none; ``sans`` are the names in a
-        certificate that was verified, None where there is none; ``is_local``: on this host.
+        certificate that was verified, None where there is none; ``token`` is the name of the one
+        that was sent, ``""`` for none; ``is_local``: on this host.
         """
         if self.is_open:
             is_admin = self.open_admin or is_local or sans is not None
             permissions = PERMISSIONS if is_admin else (SCRAPE, TUNNEL)
             return Caller("", frozenset(permissions), _ANY_NAME)
-        roles = [role for role in self.roles if role.is_for(user, sans or frozenset())]
+        roles = [role for role in self.roles if role.is_for(user, token, sans or frozenset())]
         if roles:
-            return _with_roles(user or _certificate(sans), roles)
+            by_token = f"token {token}" if token else ""
+            return _with_roles(user or by_token or _certificate(sans), roles)
         if not self.roles and (user or (sans is not None and not self.has_users)):
             return Caller(user or _certificate(sans), frozenset((SCRAPE, ADMIN)))
         return Caller(user)

@@ -21,7 +21,8 @@ from promproxy.errors import ConfigError
 from promproxy.web.passwords import CheckQueue, Passwords
 from promproxy.web.site import PromproxySite
 from promproxy.web.tls import ServerConnections, TlsFactory
-from promproxy.wiring.access import make_access, remarks
+from promproxy.web.tokens import Tokens
+from promproxy.wiring.access import make_access, make_tokens, remarks
 from promproxy.wiring.web import Web, header_lines, make_web
 
 log = Logger()
@@ -29,21 +30,37 @@ log = Logger()
 
 @frozen(eq=False)
 class InboundSettings:
-    """What both configuration files say of callers, checked and built; see `prepare`."""
+    """What both configuration files say of callers, checked and built; see `prepare`.
+
+    ``files`` are those that they name for it.
+    """
 
     web: Web
     access: Access
+    tokens: Tokens
     remarks: frozenset[str]
+    files: tuple[Path, ...]
 
 
-def prepare(config: schema.Config, settings: WebFile, before: Web | None = None) -> InboundSettings:
+def prepare(
+    config: schema.Config, settings: WebFile, before: InboundSettings | None = None
+) -> InboundSettings:
     """Build all that may fail, in a thread. Raises ConfigError."""
     for description in config.listen:
         if settings.tls_server_config is not None and description.startswith("ssl:"):
             raise ConfigError(f"listen: {description} would be TLS in TLS; write tcp: here")
-    web = make_web(settings, before)
-    access = make_access(config, settings)
-    return InboundSettings(web, access, frozenset(remarks(config, settings)))
+    return InboundSettings(
+        web=make_web(settings, before.web if before else None),
+        access=make_access(config, settings),
+        tokens=make_tokens(config, before.tokens if before else Tokens()),
+        remarks=frozenset(remarks(config, settings)),
+        files=named_files(config, settings),
+    )
+
+
+def named_files(config: schema.Config, settings: WebFile) -> tuple[Path, ...]:
+    """Those of certificates, keys and tokens."""
+    return (*files_in(settings), *files_in(config.roles))
 
 
 @define(eq=False)
@@ -69,7 +86,7 @@ class Inbound:
         self._checks = CheckQueue(
             lambda check: deferToThreadPool(self._reactor, self._password_threads, check)
         )
-        self._note_files(settings.web.settings)
+        self._watch(settings.files)
         if settings.web.tls is not None:
             self._connections = ServerConnections(settings.web.tls)
         self._use_users(settings.web)
@@ -107,8 +124,8 @@ class Inbound:
     def read(self, config: schema.Config) -> InboundSettings:
         """Read the file anew, in a thread; nothing is changed by it. Raises ConfigError."""
         settings = WebFile() if self._file is None else load_web_file(self._file)
-        self._note_files(settings)
-        return prepare(config, settings, self._settings.web)
+        self._watch(named_files(config, settings))
+        return prepare(config, settings, self._settings)
 
     def use(self, settings: InboundSettings) -> None:
         """Go on with these: TLS for new connections, all else from the next request on."""
@@ -119,6 +136,8 @@ class Inbound:
                 self._connections.newest = settings.web.tls
             if settings.web.settings.basic_auth_users != before.web.settings.basic_auth_users:
                 self._use_users(settings.web)
+        if settings.tokens != before.tokens:
+            log.info("the tokens of roles have changed")
         self._apply(settings)
         if settings.access.is_open and not before.access.is_open:
             self._warn_if_open()
@@ -138,15 +157,14 @@ class Inbound:
                 whom="anybody" if access.open_admin else "callers on this host",
             )
 
-    def _note_files(self, settings: WebFile) -> None:
-        """What to watch, also where the settings cannot be used: a file may be put right."""
-        if self._file is not None:
-            self.files = (self._file, *files_in(settings))
+    def _watch(self, files: Iterable[Path]) -> None:
+        """Also where the settings cannot be used: a file may be put right."""
+        self.files = (*files, *(() if self._file is None else (self._file,)))
 
     def _use_users(self, web: Web) -> None:
         users = web.settings.basic_auth_users
         self._passwords = Passwords(users, self._checks) if users else None
 
     def _apply(self, settings: InboundSettings) -> None:
-        self._site.gate.use(settings.access, self._passwords)
+        self._site.gate.use(settings.access, self._passwords, settings.tokens)
         self._site.header_lines = header_lines(settings.web.settings.http_server_config)

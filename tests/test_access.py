@@ -12,9 +12,12 @@ from promproxy.access import Caller as Someone
 CERTIFICATE = frozenset(("a.example.org", "10.0.0.1"))
 
 
-def role(*permissions: str, users: str = "", sans: str = "", fqdns: str = "") -> Role:
+def role(
+    *permissions: str, users: str = "", sans: str = "", tokens: str = "", fqdns: str = ""
+) -> Role:
     return Role(
         users=frozenset(users.split()),
+        tokens=frozenset(tokens.split()),
         client_sans=frozenset(sans.split()),
         permissions=frozenset(permissions),
         fqdns=tuple(re.compile(one) for one in fqdns.split()),
@@ -98,6 +101,18 @@ class RolesTests(SynchronousTestCase):
         self.assertEqual(permissions(caller), {TUNNEL})
         assert caller.identity
         self.assertEqual(self.access.caller(sans=frozenset(("b.example.org",))), Someone())
+
+    def test_token_that_a_role_names(self) -> None:
+        """Is an identity of its own: a user of that name is somebody else."""
+        roles = (role(TUNNEL, tokens="a", sans="10.0.0.1", fqdns="a"), role(SCRAPE, users="a"))
+        access = Access(roles=roles)
+        assert access.has_tokens and not access.is_open and not self.access.has_tokens
+        caller = access.caller(token="a", is_local=True)
+        self.assertEqual((caller.identity, permissions(caller)), ("token a", {TUNNEL}))
+        user = access.caller("a")
+        self.assertEqual((user.identity, permissions(user)), ("a", {SCRAPE}))
+        self.assertEqual(access.caller(token="a", sans=CERTIFICATE).identity, "token a")
+        self.assertEqual(access.caller(is_local=True), Someone())
 
     def test_user_without_a_role(self) -> None:
         """May nothing."""

@@ -71,7 +71,7 @@ class CheckTests(CommandTestCase):
                 "tls_server_config: {cert_file: no.pem, key_file: no.pem}",
                 f"cannot read {web.parent}/no.pem: ",
             ),
-            ("", "roles: nobody can have one: there are neither users nor"),
+            ("", "roles: nobody can have one: there are neither tokens nor"),
         ):
             web.write_text(content)
             self.file = Path(self.mktemp()).absolute()

@@ -21,6 +21,7 @@ from tests.integration.certificates import Authority
 from tests.test_service import ServiceTestCase
 from tests.web.test_passwords import basic
 
+TOKEN = "roles: [{{tokens: [{{name: a, token_file: {file}}}], permissions: [scrape]}}]"
 USERS = f"basic_auth_users: {{alice: {HASH}}}\n"
 TLS = "tls_server_config: {cert_file: own.pem, key_file: own.pem}\n"
 REMOTE = IPv4Address("TCP", "192.0.2.1", 5)
@@ -68,7 +69,7 @@ class InboundTestCase(ServiceTestCase):
             self.reactor.advance(LOOK_SECONDS)
         return [event["log_format"].format(**event) for event in events if "log_format" in event]
 
-    def ask(self, path: str, method: str = "GET", password: str = "") -> Answer:
+    def ask(self, path: str, method: str = "GET", password: str = "", token: str = "") -> Answer:
         site = self.reactor.tcpServers[0][1]
         caller = Caller(
             site.wrappedFactory if isinstance(site, TlsFactory) else site,
@@ -76,6 +77,8 @@ class InboundTestCase(ServiceTestCase):
             wire=Wire(peerAddress=REMOTE),
         )
         headers = {"Authorization": basic("alice", password).decode()} if password else {}
+        if token:
+            headers = {"Authorization": f"Bearer {token}"}
         caller.send(method, path, **headers)
         settle(self.reactor)
         return caller.answer()
@@ -194,6 +197,25 @@ class ChangeTests(InboundTestCase):
         self.assertIn("roles: nobody can have one", error)
         self.assertEqual(self.ask("/metrics").status, 401)
 
+    def test_token_file(self) -> None:
+        """Is taken up by itself, without a web configuration file too; a broken one is not."""
+        for web in (None, USERS):
+            super().make()
+            token = self.folder.absolute() / "token"
+            token.write_text("first")
+            self.start_with(web, TOKEN.format(file=token))
+            self.look()
+            self.assertEqual(self.ask("/metrics", token="first").status, 200)
+            token.write_text("second")
+            self.assertEqual(self.look(), ["the tokens of roles have changed"])
+            self.assertEqual(self.look(), [])
+            token.write_text("")
+            (error,) = self.look()
+            self.assertIn(f"how callers reach us stays as it was: {token} is empty", error)
+            self.assertEqual(self.ask("/metrics", token="first").status, 401)
+            answer = self.ask("/metrics", token="second")
+            self.assertIn(b"\npromproxy_web_config_last_reload_successful 0.0\n", answer.body)
+
     def test_headers(self) -> None:
         """Hold for the next second's answers."""
         self.start_with("")
@@ -214,6 +236,23 @@ class ReloadTests(InboundTestCase):
         daemon.reload()
         self.assertEqual(self.ask("/metrics").status, 200)
         self.assertEqual(self.ask("/discovery").status, 401)
+
+    def test_tokens_of_roles(self) -> None:
+        """Come and go with them, and their files are watched from then on."""
+        daemon = self.start_with(None)
+        token = self.folder / "token"
+        token.write_text("first")
+        self.text = TOKEN.format(file=token)
+        daemon.reload()
+        self.assertEqual(self.ask("/metrics").status, 401)
+        self.assertEqual(self.ask("/metrics", token="first").status, 200)
+        self.look()
+        token.write_text("second")
+        self.look()
+        self.assertEqual(self.ask("/metrics", token="second").status, 200)
+        self.text = ""
+        daemon.reload()
+        self.assertEqual(self.ask("/metrics").status, 200)
 
     def test_either_may_be_broken(self) -> None:
         """Then nothing changes."""
@@ -247,4 +286,4 @@ class PrepareTests(InboundTestCase):
         self.text = ""
         super().make()
         first = prepare(self.load(), WebFile())
-        self.assertIs(prepare(self.load(), WebFile(), first.web).web, first.web)
+        self.assertIs(prepare(self.load(), WebFile(), first).web, first.web)

@@ -5,7 +5,7 @@ Field names are those of Prometheus wherever it has the field (its documentation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -272,10 +272,9 @@ class Config:
                 "file_sd: a file needs discovery.address, the host:port at which Prometheus "
                 "reaches us"
             )
-        names = [source.name for source in self.sources]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"sources: two are called '{name}'")
+        _check_names("sources: two", [source.name for source in self.sources])
+        tokens = [token.name for role in self.roles for token in role.tokens]
+        _check_names("roles: two tokens", tokens)
         if sum(source.pushprox is not None for source in self.sources) > 1:
             raise ValueError("sources: at most one of them may be of the kind pushprox")
         for source in self.sources:
@@ -306,3 +305,9 @@ class Config:
                 f"sources: {where} names the profile '{profile}', which 'outbound' does not define"
             )
         return bool(profile) and self.outbound[profile].has_credentials
+
+
+def _check_names(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{what} are called '{name}'")

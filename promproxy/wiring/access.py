@@ -9,22 +9,38 @@ from promproxy.config import schema
 from promproxy.config.files import open_secrets
 from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
+from promproxy.web.tokens import Tokens
 
 
 def make_access(config: schema.Config, web: WebFile) -> Access:
     """What decides over callers. Raises ConfigError where nobody can have a role."""
-    if config.roles and not (web.basic_auth_users or verifies_certificates(web)):
+    roles = tuple(role.built() for role in config.roles)
+    has_tokens = any(role.tokens for role in roles)
+    if roles and not (web.basic_auth_users or has_tokens or verifies_certificates(web)):
         raise ConfigError(
-            "roles: nobody can have one: there are neither users nor client certificates that are "
-            "verified; name a web configuration file that has some (--web-config-file)"
+            "roles: nobody can have one: there are neither tokens nor users nor client "
+            "certificates that are verified; give tokens, or name a web configuration file that "
+            "has some of the others (--web-config-file)"
         )
     return Access(
-        roles=tuple(role.built() for role in config.roles),
+        roles=roles,
         open_pages=frozenset(config.open_pages),
         open_admin=config.open_admin,
         has_users=bool(web.basic_auth_users),
         needs_certificate=web.needs_certificate,
     )
+
+
+def make_tokens(config: schema.Config, before: Tokens) -> Tokens:
+    """All tokens of roles, as their files have them now. Raises ConfigError."""
+    tokens: dict[str, str] = {}
+    for one in (token for role in config.roles for token in role.tokens):
+        token = one.reveal()
+        for name, other in tokens.items():
+            if other == token:
+                raise ConfigError(f"roles: the tokens '{name}' and '{one.name}' are the same")
+        tokens[one.name] = token
+    return before.renewed(tokens)
 
 
 def remarks(config: schema.Config, web: WebFile) -> Iterator[str]:

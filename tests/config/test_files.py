@@ -11,6 +11,7 @@ from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 
 EVERYWHERE = """
+roles: [{tokens: [{name: a, token_file: role}], permissions: [scrape]}]
 outbound:
   a:
     basic_auth: {username: u, password_file: basic}
@@ -34,7 +35,7 @@ sources:
       select: [{}]
       tls_config: {ca_file: ca}
 """
-FILES = ("basic", "proxy", "oauth2", "own", "key", "ca", "bearer", "cf")
+FILES = ("basic", "proxy", "oauth2", "own", "key", "ca", "bearer", "cf", "role")
 
 
 class FilesTestCase(SynchronousTestCase):
@@ -78,7 +79,7 @@ class OpenSecretsTests(FilesTestCase):
         """Secrets and keys, not certificates."""
         for name in FILES:
             (self.folder / name).chmod(0o644)
-        expected = ["basic", "bearer", "cf", "key", "oauth2", "proxy"]
+        expected = ["basic", "bearer", "cf", "key", "oauth2", "proxy", "role"]
         self.assertEqual(self.warned_of(self.load(EVERYWHERE, 0o644)), expected)
 
     def test_configuration_that_holds_a_secret(self) -> None:

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig
 from promproxy.config.load import config_from_text, load_config
 from promproxy.config.pushprox import PushProx, PushProxAllow, PushProxTarget
-from promproxy.config.roles import Role
+from promproxy.config.roles import Role, Token
 from promproxy.config.schema import Config, Discovery, Files, FileSd, HttpSd, Scrape, Source
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
@@ -157,6 +157,7 @@ class GoodFileTests(SynchronousTestCase):
                     permissions=("tunnel",),
                     fqdns=("*.example.org",),
                 ),
+                Role(tokens=(Token(name="branch", token=secret_file),), permissions=("scrape",)),
             ),
             state_dir=HERE / "state",
             file_sd=FileSd(path=Path("/var/lib/promproxy/targets.json")),

@@ -24,7 +24,7 @@ from tests.integration.certificates import Authority
 from tests.integration.peers import need
 
 _FILE = re.compile(
-    r"""(\w*(?:cert|key|ca|password|secret|credentials)_file: *)(["']?)"""
+    r"""(\w*(?:cert|key|ca|password|secret|credentials|token)_file: *)(["']?)"""
     r"""((?:\$\{\w+\}|[^\s"',}])+)\2"""
 )
 _HASH = "$2y$04$5rdACMvvyGetEHjb6lq/Ve5nrL2AoTYAph6/DHO7T7uzeOmGgIGbS"
@@ -83,7 +83,7 @@ def with_files(text: str, folder: Path) -> str:
         file = folder / Path(match[3]).name
         if not file.exists():
             is_pem = re.search("(cert|key|ca)_file", match[1])
-            file.write_bytes(_pem() if is_pem else b"hunter2")
+            file.write_bytes(_pem() if is_pem else file.name.encode())  # no two alike
         return f"{match[1]}{file}"
 
     return _FILE.sub(replace, text)

@@ -36,6 +36,8 @@ NAMES = (
         "environment",
         "credential",
         "caller",
+        "caller_token",
+        "caller_token_file",
     ),
     *("oauth2", "oauth2_file", "parameter", "token_query", "token"),
     *("http_sd", "sd_query", "cf_user", "cf_client"),
@@ -232,6 +234,14 @@ class SecrecyTests(PeersTestCase):
         found.append({"name": "cf-client", "cloud_foundry": {**foundation, **client}})
         return found
 
+    def roles(self) -> list[dict[str, Any]]:
+        permissions = ["scrape", "admin"]
+        tokens = [
+            {"name": "inline", "token": SECRETS["caller_token"]},
+            {"name": "file", "token_file": self.secret_file("caller_token_file")},
+        ]
+        return [{"users": ["alice"], "tokens": tokens, "permissions": permissions}]
+
     def write_configuration(self) -> Path:
         self.port = free_port()
         profiles = self.profiles()
@@ -242,6 +252,7 @@ class SecrecyTests(PeersTestCase):
             "file_sd": {"path": "out/targets.json"},
             "outbound": profiles,
             "sources": self.sources(profiles),
+            "roles": self.roles(),
         }
         for name in ("state", "out"):
             (self.folder / name).mkdir()
@@ -253,13 +264,14 @@ class SecrecyTests(PeersTestCase):
         (self.folder / "web.yml").write_text(json.dumps({"basic_auth_users": {"alice": hashed}}))
         return file
 
-    def ask(self, path: str, method: str = "GET", password: str = "") -> Answer:
-        """Ask as alice; what comes back is an output."""
+    def ask(self, path: str, method: str = "GET", password: str = "", token: str = "") -> Answer:
+        """Ask as alice, or by a token; what comes back is an output."""
         shown = f"alice:{password or SECRETS['caller']}".encode()
         connection = HTTPConnection(HOST, self.port, timeout=20)
         try:
             basic = base64.b64encode(shown).decode()
-            connection.request(method, path, headers={"Authorization": f"Basic {basic}"})
+            authorization = f"Bearer {token}" if token else f"Basic {basic}"
+            connection.request(method, path, headers={"Authorization": authorization})
             response = connection.getresponse()
             body = response.read()
         finally:
@@ -328,9 +340,12 @@ class SecrecyTests(PeersTestCase):
         for path in ("/", "/metrics", "/-/ready", "/-/healthy", "/api/v1/targets", "/nothing"):
             self.ask(path)
         self.ask("/", password=f"wrong {SECRETS['caller']}")
+        for name in ("caller_token", "caller_token_file"):
+            self.assertEqual(self.ask("/", token=SECRETS[name]).status, 200)
+            self.assertEqual(self.ask("/", token=f"{SECRETS[name]}x").status, 401)
         self.ask("/-/refresh", "POST")
         useless = f"{SECRETS['basic']}\n{SECRETS['bearer']}\0"
-        for name in ("basic_file", "bearer_file", "key"):
+        for name in ("basic_file", "bearer_file", "caller_token_file", "key"):
             (self.folder / f"secret-{name}").write_text(useless)
         self.assertEqual(self.ask("/-/reload", "POST").status, 500)
         broken = list(self.break_in_every_way())
@@ -341,6 +356,7 @@ class SecrecyTests(PeersTestCase):
             if number % 20 == 0:
                 self.run_command("check", "promproxy.yml")
         self.profiles()
+        self.roles()
         file.write_text(json.dumps(self.configuration))
         self.assertEqual(self.ask("/-/reload", "POST").status, 200)
         self.run_command("check", "promproxy.yml", "--web-config-file", "web.yml")
@@ -377,7 +393,7 @@ class SecrecyTests(PeersTestCase):
             assert part in log, f"{part}: {log}"
         sent = "\n".join(Parrot.sent)
         for name, secret in SECRETS.items():
-            if name not in ("caller", "hash"):
+            if name != "hash" and not name.startswith("caller"):
                 assert any(form in sent for form in forms_of(secret)), f"{name} was not used"
         self.assertGreater(len(list(self.folder.glob("state/*"))), 5)
         self.assertEqual(list(self.folder.glob("core*")), [])

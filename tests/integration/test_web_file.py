@@ -307,6 +307,56 @@ class UserTests(WebFileTestCase):
 
         return self.run_case(case())
 
+    def test_tokens(self) -> Deferred[None]:
+        """In place of a password, also where there is no web configuration file."""
+
+        async def case() -> None:
+            self.patch(file_watch, "LOOK_SECONDS", 0.1)
+            self.write("token", "agent-t0ken\n")
+            more = (
+                "roles:\n"
+                "- tokens: [{name: branch, token_file: token}]\n"
+                "  permissions: [tunnel]\n"
+                "  fqdns: ['*.example.org']\n"
+                "- {tokens: [{name: prometheus, token: prom-t0ken}], permissions: [scrape]}\n"
+            )
+            answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup"
+            upstream = await self.upstream(sends(answer, then_close=True))
+            self.targets(upstream.address)
+            await self.daemon(more_sources=", {name: nat, pushprox: {}}", more=more)
+            scrape = scrape_path(upstream.address)
+            for expected, path, token, arguments in (
+                (200, scrape, "prom-t0ken", ()),
+                (401, scrape, "", ()),
+                (401, scrape, "prom-t0keN", ()),
+                (403, scrape, "agent-t0ken", ()),
+                (401, "/poll", "", ("-d", "a.example.org")),
+                (403, "/poll", "prom-t0ken", ("-d", "a.example.org")),
+                (403, "/poll", "agent-t0ken", ("-d", "a.example.net")),
+            ):
+                found = await self.status(path, *bearer(token), *arguments, scheme="http")
+                self.assertEqual(found, expected, (path, token, arguments))
+            self.assertNotIn(b"t0ken", upstream.requests[0])
+            poll = await self.connect()
+            length = "Content-Length: 13"
+            head = request("/poll", "Authorization: Bearer agent-t0ken", length, method="POST")
+            poll.send(head + b"a.example.org")
+            clients = ""
+            while "a.example.org" not in clients:
+                await pause()
+                _, _, clients = await self.curl("/clients", *bearer("prom-t0ken"), scheme="http")
+            self.assertEqual(poll.received, b"")
+            refused = await self.get("/metrics", "Authorization: Bearer agent-t0ke")
+            self.assertIn(b'\r\nWWW-Authenticate: Bearer realm="promproxy"\r\n', refused)
+            self.write("token", "renewed-t0ken\n")
+            while await self.status("/metrics", *bearer("renewed-t0ken"), scheme="http") != 403:
+                await pause()
+            self.assertEqual(
+                await self.status("/metrics", *bearer("agent-t0ken"), scheme="http"), 401
+            )
+
+        return self.run_case(case())
+
     def test_certificate_that_was_not_verified(self) -> Deferred[None]:
         """Is nobody's, whatever names are in it."""
 
@@ -434,6 +484,11 @@ class FloodTests(WebFileTestCase):
                 await talk.until(b"HTTP/1.1 401 ")
 
         return self.run_case(case())
+
+
+def bearer(token: str) -> tuple[str, ...]:
+    """Arguments for curl."""
+    return ("-H", f"Authorization: Bearer {token}") if token else ()
 
 
 def authorization(user: str, password: str) -> str:

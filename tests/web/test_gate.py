@@ -16,6 +16,7 @@ from promproxy.web.passwords import CheckQueue, Passwords
 from promproxy.web.peer import Peer
 from promproxy.web.request import PlainRequest
 from promproxy.web.site import PromproxySite
+from promproxy.web.tokens import Tokens
 from tests.fakes import Answer, Caller, ManualThread, Wire, parse_answer
 from tests.web.test_passwords import basic, hash_of
 
@@ -290,3 +291,77 @@ class CertificateTests(UsersTestCase):
         self.show("p.example")
         self.assertEqual(self.get("/refresh").status, 200)
         self.assertEqual(self.get("/tunnel").status, 403)
+
+
+class TokenTests(UsersTestCase):
+    """By bearer token; some have users beside them."""
+
+    basic = b'Basic realm="promproxy", charset="UTF-8"'
+    bearer = b'Bearer realm="promproxy"'
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.tokens = Tokens().renewed({"branch": "t0ken"})
+        role = Role(tokens=frozenset(("branch",)), permissions=frozenset((SCRAPE,)))
+        self.access = Access(roles=(role, self.role))
+        self.gate.use(self.access, None, self.tokens)
+
+    def add_users(self) -> None:
+        self.gate.use(evolve(self.access, has_users=True), self.passwords, self.tokens)
+
+    def with_token(self, path: str, token: str, scheme: str = "Bearer") -> Answer:
+        return self.caller.get(path, Authorization=f"{scheme} {token}")
+
+    def challenges(self, answer: bytes) -> list[bytes]:
+        lines = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        return [line[18:] for line in lines if line.startswith(b"WWW-Authenticate: ")]
+
+    def test_right_one(self) -> None:
+        """With users, and without."""
+        for prepare in (lambda: None, self.add_users):
+            prepare()
+            answer = self.with_token("/metrics", "t0ken", "bearer")
+            self.assertEqual(answer.body, b"metrics for token branch")
+            answer = self.with_token("/refresh", "t0ken")
+            expected = (403, b"token branch lacks the permission admin (see roles)\n")
+            self.assertEqual((answer.status, answer.body), expected)
+        self.assertEqual(self.get("/metrics", "alice", "secret").body, b"metrics for alice")
+
+    def test_wrong_one(self) -> None:
+        """401, at once, however much the wrong one may be a password; it does not show."""
+        for prepare in (lambda: None, self.add_users):
+            prepare()
+            answer = self.with_token("/metrics", "t0ke")
+            self.assertEqual((answer.status, answer.body), (401, b"wrong token\n"))
+        self.assertEqual(self.thread.waiting, [])
+        self.assertEqual(self.gate.refused, {"wrong_token": 2})
+
+    def test_nothing_to_show(self) -> None:
+        """401, which says what would do, also to callers on this host."""
+        for prepare, text, offers in (
+            (lambda: None, b"a token, please\n", [self.bearer]),
+            (self.add_users, b"user and password, or a token, please\n", [self.basic, self.bearer]),
+        ):
+            prepare()
+            for peer in (REMOTE, LOCAL):
+                self.caller = Caller(self.site(self.gate), self.clock, Wire(peerAddress=peer))
+                self.caller.send("GET", "/metrics")
+                received = self.caller.wire_bytes()
+                self.assertEqual(self.challenges(received), offers)
+                answer = parse_answer(received)
+                self.assertEqual((answer.status, answer.body), (401, text))
+            self.assertEqual(self.served(self.gate, LOCAL), {"healthy", "ready"})
+
+    def test_passwords_where_there_are_none(self) -> None:
+        """401: whatever else is sent is not a token."""
+        for header in (basic("alice", "secret").decode(), "t0ken", "Bearer", "Digest t0ken"):
+            answer = self.caller.get("/metrics", Authorization=header)
+            self.assertEqual((answer.status, answer.body), (401, b"a token, please\n"), header)
+
+    def test_tokens_where_there_are_none(self) -> None:
+        """Are wrong passwords."""
+        access = Access(has_users=True, roles=(self.role,))
+        self.gate.use(access, self.passwords)
+        answer = self.with_token("/metrics", "t0ken")
+        self.assertEqual((answer.status, answer.body), (401, b"wrong user or password\n"))
+        self.assertEqual(answer.headers["WWW-Authenticate"], self.basic.decode())

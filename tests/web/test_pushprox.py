@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from attrs import evolve
 from twisted.internet.error import ConnectionLost
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
@@ -13,6 +14,7 @@ from promproxy.access import Access, Role
 from promproxy.web.passwords import Passwords
 from promproxy.web.peer import Peer
 from promproxy.web.site import PromproxySite
+from promproxy.web.tokens import Tokens
 from tests import go_client
 from tests.fakes import Answer, Caller, parse_answer, settle
 from tests.go_client import EXPOSITION, Responses, ScrapeRequest
@@ -668,6 +670,53 @@ class PasswordTests(PushProxTestCase):
     def test_right_one(self) -> None:
         """It is not passed on to anybody; this client is just not there."""
         answer = self.scrape(PROXIED, Proxy_Authorization="Basic for-us").answer()
+        self.assertEqual(answer.status, 404)
+
+
+class TokenTests(PushProxTestCase):
+    """Prometheus, and clients, by bearer tokens."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        names = ("prometheus", "web", "any")
+        permissions = (("scrape", ""), ("tunnel", "web-.*"), ("tunnel", ".*"))
+        roles = [
+            evolve(role("", *given), tokens=frozenset((name,)))
+            for name, given in zip(names, permissions, strict=True)
+        ]
+        tokens = Tokens().renewed({name: f"{name}-t0ken" for name in names})
+        self.site.gate.use(Access(roles=tuple(roles)), tokens=tokens)
+
+    def poll_status(self, name: str, token: str) -> int:
+        return self.ask_to_poll(name, token).answer().status
+
+    def ask_to_poll(self, name: str, token: str) -> Caller:
+        data = go_client.poll(name)
+        authorization = f"Authorization: Bearer {token}\r\n".encode() if token else b""
+        return self.send(data.replace(b"\r\n", b"\r\n" + authorization, 1))
+
+    def test_names_belong_to_tokens(self) -> None:
+        """A client has those of its role, and another token supersedes nothing."""
+        for name, token, status in (
+            ("web-1", "", 401),
+            ("web-1", "web-t0ke", 401),
+            ("web-1", "prometheus-t0ken", 403),
+            ("db-1", "web-t0ken", 403),
+        ):
+            self.assertEqual(self.poll_status(name, token), status, (name, token))
+        first = self.ask_to_poll("web-1", "web-t0ken")
+        self.assertEqual(self.poll_status("web-1", "any-t0ken"), 409)
+        self.assertEqual(first.wire_bytes(), b"")
+        self.ask_to_poll("web-1", "web-t0ken")
+        self.assertEqual(first.answer().status, 408)
+
+    def test_as_a_proxy(self) -> None:
+        """What is for us has a header of its own."""
+        for headers in ({"Authorization": "Bearer prometheus-t0ken"}, {}):
+            answer = self.scrape(PROXIED, **headers).answer()
+            self.assertEqual(answer.status, 407)
+            self.assertEqual(answer.headers["Proxy-Authenticate"], 'Bearer realm="promproxy"')
+        answer = self.scrape(PROXIED, Proxy_Authorization="Bearer prometheus-t0ken").answer()
         self.assertEqual(answer.status, 404)
 
 

@@ -11,13 +11,15 @@ from promproxy.config.load import config_from_text, section_from_text
 from promproxy.config.schema import Config
 from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
-from promproxy.wiring.access import make_access, remarks
+from promproxy.web.tokens import Tokens
+from promproxy.wiring.access import make_access, make_tokens, remarks
 from tests.config.test_web_file import HASH
 
 TLS = "tls_server_config: {cert_file: a, key_file: a, client_ca_file: a, client_auth_type: %s}\n"
 VERIFIED = TLS % "RequireAndVerifyClientCert"
 USERS = f"basic_auth_users: {{alice: {HASH}}}\n"
 ROLE = "roles: [{users: [alice], client_sans: [a.example], permissions: [scrape]}]\n"
+TOKEN = "roles: [{tokens: [{name: a, token: hunter2}], permissions: [scrape]}]\n"
 
 
 def config(text: str) -> Config:
@@ -69,6 +71,31 @@ class AccessTests(SynchronousTestCase):
             self.assertIn("roles: nobody can have one", str(error))
             self.assertIn("--web-config-file", str(error))
 
+    def test_tokens_are_enough(self) -> None:
+        """Where there is no web configuration file."""
+        access = make_access(config(TOKEN), web(""))
+        assert access.has_tokens and not access.has_users
+        assert access.caller(token="a").may(SCRAPE)
+        assert not access.caller(is_local=True).may(SCRAPE)
+
+
+class TokensTests(SynchronousTestCase):
+    """The tokens of all roles."""
+
+    def test_names(self) -> None:
+        """Each has its own."""
+        text = "roles: [{tokens: %s, permissions: [scrape]}, {tokens: %s, permissions: [admin]}]"
+        first, second = "[{name: a, token: x}, {name: b, token: y}]", "[{name: c, token: z}]"
+        tokens = make_tokens(config(text % (first, second)), Tokens())
+        names = [tokens.name_in(f"Bearer {token}".encode()) for token in "xyzw"]
+        self.assertEqual(names, ["a", "b", "c", ""])
+
+    def test_same_token_twice(self) -> None:
+        """Is an error, for who would it be?"""
+        both = config(TOKEN.replace("}]", "}, {name: b, token: hunter2}]", 1))
+        error = self.assertRaises(ConfigError, make_tokens, both, Tokens())
+        self.assertEqual(str(error), "roles: the tokens 'a' and 'b' are the same")
+
 
 class RemarksTests(SynchronousTestCase):
     """What is said at the start."""
@@ -76,6 +103,7 @@ class RemarksTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """Where all fits."""
         self.assertEqual(list(remarks(config(ROLE), web(USERS + VERIFIED))), [])
+        self.assertEqual(list(remarks(config(TOKEN), web(""))), [])
 
     def test_what_does_not_fit(self) -> None:
         """Each in a line."""
