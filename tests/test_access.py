@@ -121,8 +121,11 @@ class RolesTests(SynchronousTestCase):
 
     def test_no_user_is_in_no_role(self) -> None:
         """Whatever is written there."""
-        access = Access(roles=(role(ADMIN, users="a", sans="b"),))
-        self.assertEqual(access.caller(is_local=True), Someone())
+        nobody = Role(
+            users=frozenset(("",)), tokens=frozenset(("",)), permissions=frozenset((ADMIN,))
+        )
+        for one in (role(ADMIN, users="a", sans="b"), nobody):
+            self.assertEqual(Access(roles=(one,)).caller(is_local=True), Someone())
 
     def test_names_that_may_be_claimed(self) -> None:
         """Whole names that a pattern matches, in any case."""
