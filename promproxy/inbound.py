@@ -19,8 +19,8 @@ from promproxy.config.load import load_web_file
 from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
 from promproxy.web.passwords import CheckQueue, Passwords
-from promproxy.web.site import PromproxySite
-from promproxy.web.tls import ServerConnections, TlsFactory
+from promproxy.web.server.site import PromproxySite
+from promproxy.web.server.tls import ServerConnections, TlsFactory
 from promproxy.web.tokens import Tokens
 from promproxy.wiring.access import make_access, make_tokens, remarks
 from promproxy.wiring.web import Web, header_lines, make_web

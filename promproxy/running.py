@@ -30,7 +30,7 @@ from promproxy.web.health import HealthyResource, ReadyResource
 from promproxy.web.metrics import MetricsResource
 from promproxy.web.root import Pages, make_root
 from promproxy.web.scrape import ScrapeResource, ScrapeSettings
-from promproxy.web.site import MAX_CONNECTIONS, PromproxySite
+from promproxy.web.server.site import MAX_CONNECTIONS, PromproxySite
 from promproxy.web.status.resource import ConfigurationText, StatusResource
 from promproxy.wiring.generation import Generation, GenerationMaker
 from promproxy.wiring.profiles import guard_of

@@ -29,7 +29,7 @@ from promproxy.registry import Registry
 from promproxy.running import READY, STOPPING, Running
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.web.passwords import THREADS
-from promproxy.web.site import PromproxySite
+from promproxy.web.server.site import PromproxySite
 from promproxy.wiring.generation import GenerationMaker
 from promproxy.wiring.inherited import inherited_endpoint
 

@@ -26,7 +26,7 @@ from promproxy.http.response import Response
 from promproxy.registry import Registry
 from promproxy.sources import Source
 from promproxy.target import Delivery, Target
-from promproxy.web.site import PromproxySite
+from promproxy.web.server.site import PromproxySite
 
 
 def make_target(name: str = "h:1", source: str = "vms", **changes: Any) -> Target:

@@ -14,7 +14,7 @@ from promproxy.disk.file_watch import LOOK_SECONDS
 from promproxy.errors import ConfigError
 from promproxy.inbound import prepare
 from promproxy.service import Daemon, make_daemon
-from promproxy.web.tls import TlsFactory
+from promproxy.web.server.tls import TlsFactory
 from tests.config.test_web_file import HASH
 from tests.fakes import Answer, Caller, Wire, settle
 from tests.integration.certificates import Authority

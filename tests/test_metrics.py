@@ -14,7 +14,7 @@ from promproxy import __version__
 from promproxy.errors import SourceError
 from promproxy.metrics import Metrics
 from promproxy.target import Delivery, Dropped, LeftOut
-from promproxy.web.connections import Connections
+from promproxy.web.server.connections import Connections
 from tests.fakes import ScriptedSource, delivery_of, make_registry, make_target, settle
 
 

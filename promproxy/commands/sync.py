@@ -33,7 +33,7 @@ from promproxy.sync.metrics import Figures
 from promproxy.systemd.journal import observer
 from promproxy.web.health import HealthyResource
 from promproxy.web.metrics import MetricsResource
-from promproxy.web.site import PromproxySite
+from promproxy.web.server.site import PromproxySite
 from promproxy.wiring.endpoints import make_endpoint
 
 DESCRIPTION = """

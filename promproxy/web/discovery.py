@@ -24,7 +24,7 @@ from promproxy.web.answers import (
     plain_answer,
     source_asked_for,
 )
-from promproxy.web.request import PlainRequest
+from promproxy.web.server.request import PlainRequest
 
 T = TypeVar("T")
 InThread = Callable[[Callable[[], T]], "Deferred[T]"]

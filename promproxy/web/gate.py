@@ -10,9 +10,9 @@ from twisted.web.resource import IResource
 
 from promproxy.access import PAGES, SCRAPE, Access, Caller
 from promproxy.web.answers import RETRY_AFTER_SECONDS, plain_answer
-from promproxy.web.head import AUTHORIZATION, PROXY_AUTHORIZATION
 from promproxy.web.passwords import Passwords, TooManyChecks
-from promproxy.web.request import PlainRequest
+from promproxy.web.server.head import AUTHORIZATION, PROXY_AUTHORIZATION
+from promproxy.web.server.request import PlainRequest
 from promproxy.web.tokens import Tokens, is_bearer
 
 REMEMBERED_CALLERS = 1024

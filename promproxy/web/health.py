@@ -8,7 +8,7 @@ from twisted.web.server import Request
 from promproxy.access import SCRAPE, Caller
 from promproxy.registry import Registry
 from promproxy.web.answers import plain_answer
-from promproxy.web.request import PlainRequest
+from promproxy.web.server.request import PlainRequest
 
 
 class HealthyResource(Resource):

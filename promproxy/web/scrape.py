@@ -45,9 +45,9 @@ from promproxy.registry import Registry
 from promproxy.target import Target
 from promproxy.web.answers import not_ready_answer, outcome_of, plain_answer, status_of
 from promproxy.web.deadlines import Deadlines
-from promproxy.web.head import Fields
-from promproxy.web.request import PlainRequest
 from promproxy.web.results import Record, Results
+from promproxy.web.server.head import Fields
+from promproxy.web.server.request import PlainRequest
 
 T = TypeVar("T")
 

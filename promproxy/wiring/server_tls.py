@@ -13,7 +13,7 @@ from OpenSSL import SSL, crypto
 
 from promproxy.config.web_file import TlsServer
 from promproxy.errors import ConfigError
-from promproxy.web.tls import ServerContext, sans_of
+from promproxy.web.server.tls import ServerContext, sans_of
 
 _VERSIONS = {"TLS12": SSL.TLS1_2_VERSION, "TLS13": SSL.TLS1_3_VERSION}
 

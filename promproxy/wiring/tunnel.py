@@ -14,13 +14,13 @@ from promproxy.registry import Registry
 from promproxy.sources.pushprox.targets import AllowRule, ClientRules, TargetRule
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
-from promproxy.web.clients import ClientsResource
-from promproxy.web.poll import PollResource
-from promproxy.web.proxied import ProxiedResource
-from promproxy.web.push import PushResource
+from promproxy.web.pushprox.clients import ClientsResource
+from promproxy.web.pushprox.poll import PollResource
+from promproxy.web.pushprox.proxied import ProxiedResource
+from promproxy.web.pushprox.push import PushResource
+from promproxy.web.pushprox.tunnel_metrics import TunnelMetrics
 from promproxy.web.scrape import ScrapeResource
-from promproxy.web.site import NoProxyResource
-from promproxy.web.tunnel_metrics import TunnelMetrics
+from promproxy.web.server.site import NoProxyResource
 
 BODY_PATHS = ("/poll", "/push")
 

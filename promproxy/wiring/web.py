@@ -11,7 +11,7 @@ from promproxy.config.files import files_in
 from promproxy.config.web_file import HttpServer, WebFile
 from promproxy.disk.file_watch import contents_of
 from promproxy.errors import ConfigError
-from promproxy.web.tls import ServerContext
+from promproxy.web.server.tls import ServerContext
 from promproxy.wiring.server_tls import make_server_context
 
 

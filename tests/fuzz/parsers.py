@@ -42,17 +42,17 @@ from promproxy.sync.groups import target_counts
 from promproxy.target import Target
 from promproxy.target_groups import GroupRules, targets_from_groups
 from promproxy.tunnel.exchange import is_host_name
-from promproxy.web.absolute import is_own, read_absolute, split_absolute
 from promproxy.web.discovery import accepts_gzip
-from promproxy.web.head import (
+from promproxy.web.passwords import credentials_in
+from promproxy.web.server.absolute import is_own, read_absolute, split_absolute
+from promproxy.web.server.head import (
     AUTHORIZATION,
     RequestRefused,
     read_fields,
     split_head,
     take_credentials,
 )
-from promproxy.web.head import judge as judge_head
-from promproxy.web.passwords import credentials_in
+from promproxy.web.server.head import judge as judge_head
 from tests.disk.test_saved_state import STATE, encode
 from tests.fuzz.mutation import mutated
 

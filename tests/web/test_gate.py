@@ -13,9 +13,9 @@ from twisted.web.resource import Resource
 from promproxy.access import PAGES, SCRAPE, Access, Role
 from promproxy.web.gate import Gate
 from promproxy.web.passwords import CheckQueue, Passwords
-from promproxy.web.peer import Peer
-from promproxy.web.request import PlainRequest
-from promproxy.web.site import PromproxySite
+from promproxy.web.server.peer import Peer
+from promproxy.web.server.request import PlainRequest
+from promproxy.web.server.site import PromproxySite
 from promproxy.web.tokens import Tokens
 from tests.fakes import Answer, Caller, ManualThread, Wire, parse_answer
 from tests.web.test_passwords import basic, hash_of

@@ -1,4 +1,4 @@
-"""Tests of promproxy.wiring.server_tls and promproxy.web.tls, by handshakes in memory.
+"""Tests of promproxy.wiring.server_tls and promproxy.web.server.tls, by handshakes in memory.
 
 What real clients see is in `tests.integration.test_web_file`.
 """
@@ -22,7 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.config.web_file import TlsServer
 from promproxy.errors import ConfigError
-from promproxy.web.tls import ServerContext, sans_of
+from promproxy.web.server.tls import ServerContext, sans_of
 from promproxy.wiring import server_tls
 from promproxy.wiring.server_tls import make_server_context
 from tests.integration.certificates import Authority

@@ -16,8 +16,8 @@ from twisted.web.server import NOT_DONE_YET
 from promproxy.registry import Registry
 from promproxy.slices import in_slices
 from promproxy.web.answers import RETRY_AFTER_SECONDS, plain_answer
-from promproxy.web.request import PlainRequest
 from promproxy.web.results import Results
+from promproxy.web.server.request import PlainRequest
 from promproxy.web.status.html import Html
 from promproxy.web.status.page import Status, configuration_page, status_page
 from promproxy.web.status.query import CONFIGURATION, Query

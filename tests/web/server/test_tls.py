@@ -1,4 +1,4 @@
-"""Tests of TLS connections of callers: promproxy.web.tls, and how a channel ends them."""
+"""Tests of TLS connections of callers: promproxy.web.server.tls, and how a channel ends them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from promproxy.config.web_file import TlsServer
-from promproxy.web.channel import CLOSE_SECONDS, HEAD_SECONDS
-from promproxy.web.site import KEEP_ALIVE_SECONDS, PromproxySite
-from promproxy.web.tls import ServerConnections, TlsFactory
+from promproxy.web.server.channel import CLOSE_SECONDS, HEAD_SECONDS
+from promproxy.web.server.site import KEEP_ALIVE_SECONDS, PromproxySite
+from promproxy.web.server.tls import ServerConnections, TlsFactory
 from promproxy.wiring.server_tls import make_server_context
 from tests.fakes import Caller, Wire, settle
 from tests.integration.certificates import Authority

@@ -1,4 +1,4 @@
-"""Tests of promproxy.web.head."""
+"""Tests of promproxy.web.server.head."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.web.head import (
+from promproxy.web.server.head import (
     AUTHORIZATION,
     PROXY_AUTHORIZATION,
     RequestHead,

@@ -15,8 +15,8 @@ from twisted.web.server import Request
 
 from promproxy.access import Caller
 from promproxy.web.answers import plain_answer
-from promproxy.web.body import RequestBody
-from promproxy.web.head import Fields, RequestHead
+from promproxy.web.server.body import RequestBody
+from promproxy.web.server.head import Fields, RequestHead
 
 
 class PlainRequest(Request):

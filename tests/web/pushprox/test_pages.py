@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 
 from promproxy.access import Access, Role
 from promproxy.web.passwords import Passwords
-from promproxy.web.peer import Peer
-from promproxy.web.site import PromproxySite
+from promproxy.web.server.peer import Peer
+from promproxy.web.server.site import PromproxySite
 from promproxy.web.tokens import Tokens
 from tests import go_client
 from tests.fakes import Answer, Caller, parse_answer, settle

@@ -1,4 +1,4 @@
-"""Tests of promproxy.web.site."""
+"""Tests of promproxy.web.server.site."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from promproxy.web.request import PlainRequest
-from promproxy.web.site import PromproxySite
+from promproxy.web.server.request import PlainRequest
+from promproxy.web.server.site import PromproxySite
 from tests.fakes import Caller, Wire, parse_answer
 
 

@@ -14,11 +14,11 @@ from promproxy.sources.pushprox.targets import (
 )
 from promproxy.target import Target
 from promproxy.tunnel.agent import TunnelAgent
-from promproxy.web.absolute import AbsoluteUri, read_absolute
 from promproxy.web.answers import not_ready_answer, plain_answer
-from promproxy.web.request import PlainRequest
+from promproxy.web.pushprox.tunnel_metrics import TunnelMetrics
 from promproxy.web.scrape import ScrapeResource
-from promproxy.web.tunnel_metrics import TunnelMetrics
+from promproxy.web.server.absolute import AbsoluteUri, read_absolute
+from promproxy.web.server.request import PlainRequest
 
 
 class ProxiedResource(Resource):

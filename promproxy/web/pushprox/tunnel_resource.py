@@ -10,8 +10,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.web.answers import plain_answer
-from promproxy.web.request import PlainRequest
-from promproxy.web.tunnel_metrics import TunnelMetrics
+from promproxy.web.pushprox.tunnel_metrics import TunnelMetrics
+from promproxy.web.server.request import PlainRequest
 
 
 class TunnelResource(Resource):

@@ -9,8 +9,8 @@ import json
 
 from twisted.web.server import Request
 
-from promproxy.web.request import PlainRequest
-from promproxy.web.tunnel_resource import TunnelResource
+from promproxy.web.pushprox.tunnel_resource import TunnelResource
+from promproxy.web.server.request import PlainRequest
 
 
 class ClientsResource(TunnelResource):

@@ -1,4 +1,4 @@
-"""Tests of promproxy.web.connections."""
+"""Tests of promproxy.web.server.connections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.web.connections import Connections, least_worth
+from promproxy.web.server.connections import Connections, least_worth
 
 
 @define(eq=False)

@@ -11,12 +11,12 @@ from twisted.web.http import datetimeToString
 from twisted.web.resource import IResource, Resource, getChildForRequest
 from twisted.web.server import Request, Site, version
 
-from promproxy.web.absolute import is_own, split_absolute
 from promproxy.web.answers import plain_answer
-from promproxy.web.channel import Channel
-from promproxy.web.connections import Connections
 from promproxy.web.gate import Gate
-from promproxy.web.head import (
+from promproxy.web.server.absolute import is_own, split_absolute
+from promproxy.web.server.channel import Channel
+from promproxy.web.server.connections import Connections
+from promproxy.web.server.head import (
     AUTHORIZATION,
     PROXY_AUTHORIZATION,
     RequestHead,
@@ -25,7 +25,7 @@ from promproxy.web.head import (
     split_head,
     take_credentials,
 )
-from promproxy.web.request import PlainRequest
+from promproxy.web.server.request import PlainRequest
 
 KEEP_ALIVE_SECONDS = 300.0  # Prometheus comes back after a minute or so
 MAX_CONNECTIONS = 16384  # some 10 kB of memory each

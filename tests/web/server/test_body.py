@@ -1,4 +1,4 @@
-"""Tests of promproxy.web.body, by the channel that feeds it."""
+"""Tests of promproxy.web.server.body, by the channel that feeds it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from promproxy.errors import CutShort
-from promproxy.web.body import BodyTooLarge
-from promproxy.web.channel import BODY_SECONDS, LINGER_SECONDS
-from promproxy.web.request import PlainRequest
-from promproxy.web.site import PromproxySite
+from promproxy.web.server.body import BodyTooLarge
+from promproxy.web.server.channel import BODY_SECONDS, LINGER_SECONDS
+from promproxy.web.server.request import PlainRequest
+from promproxy.web.server.site import PromproxySite
 from tests.fakes import Caller, Wire, parse_answer
 
 MAX = 1000

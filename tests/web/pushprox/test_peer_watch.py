@@ -1,4 +1,4 @@
-"""Tests of promproxy.web.peer_watch."""
+"""Tests of promproxy.web.pushprox.peer_watch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import frozen
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.web.peer_watch import expect_to_be_heard, watch_peer
+from promproxy.web.pushprox.peer_watch import expect_to_be_heard, watch_peer
 
 
 @frozen

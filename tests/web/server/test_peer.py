@@ -1,11 +1,11 @@
-"""Tests of promproxy.web.peer."""
+"""Tests of promproxy.web.server.peer."""
 
 from __future__ import annotations
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.web.peer import Peer, is_local, peer_of
+from promproxy.web.server.peer import Peer, is_local, peer_of
 from tests.fakes import Wire
 
 

@@ -1,4 +1,4 @@
-"""Tests of promproxy.web.absolute."""
+"""Tests of promproxy.web.server.absolute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.web.absolute import AbsoluteUri, is_own, read_absolute, split_absolute
+from promproxy.web.server.absolute import AbsoluteUri, is_own, read_absolute, split_absolute
 
 
 class ReadTests(SynchronousTestCase):

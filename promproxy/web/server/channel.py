@@ -1,9 +1,9 @@
 """One connection of a caller: Twisted's HTTPChannel, with our reading of heads and quick sending.
 
-Differences from Twisted's: a request head is read as a whole and by `promproxy.web.head`; a body is
-read when its resource asks for it; the pieces of an answer are collected and sent at once; a caller
-that is slow with a head or a body is not waited for; and one timer serves all of that, which is not
-made anew for every request.
+Differences from Twisted's: a request head is read as a whole and by `promproxy.web.server.head`; a
+body is read when its resource asks for it; the pieces of an answer are collected and sent at once;
+a caller that is slow with a head or a body is not waited for; and one timer serves all of that,
+which is not made anew for every request.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 
 from promproxy.http.direct import send_pieces
-from promproxy.web.body import RequestBody
-from promproxy.web.head import MAX_HEAD, RequestRefused
-from promproxy.web.peer import Peer, peer_of
+from promproxy.web.server.body import RequestBody
+from promproxy.web.server.head import MAX_HEAD, RequestRefused
+from promproxy.web.server.peer import Peer, peer_of
 
 log = Logger()
 

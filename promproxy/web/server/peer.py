@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IAddress
 
-from promproxy.web.tls import verified_sans
+from promproxy.web.server.tls import verified_sans
 
 
 @frozen

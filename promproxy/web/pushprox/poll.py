@@ -17,12 +17,12 @@ from promproxy.access import Caller
 from promproxy.errors import CutShort, NameTaken, PollRefused, TooManyClients
 from promproxy.tunnel.agent import HeldPoll, TunnelAgent
 from promproxy.tunnel.exchange import is_host_name
-from promproxy.web.body import BodyTooLarge
 from promproxy.web.deadlines import Deadlines
-from promproxy.web.peer_watch import expect_to_be_heard, watch_peer
-from promproxy.web.request import PlainRequest
-from promproxy.web.tunnel_metrics import TunnelMetrics
-from promproxy.web.tunnel_resource import TunnelResource
+from promproxy.web.pushprox.peer_watch import expect_to_be_heard, watch_peer
+from promproxy.web.pushprox.tunnel_metrics import TunnelMetrics
+from promproxy.web.pushprox.tunnel_resource import TunnelResource
+from promproxy.web.server.body import BodyTooLarge
+from promproxy.web.server.request import PlainRequest
 
 MAX_NAME = 1024  # bytes of a poll's body, white space and all
 

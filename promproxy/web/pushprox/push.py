@@ -8,8 +8,8 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from promproxy.errors import BadUpstream, CutShort, NobodyWaits
-from promproxy.web.request import PlainRequest
-from promproxy.web.tunnel_resource import TunnelResource
+from promproxy.web.pushprox.tunnel_resource import TunnelResource
+from promproxy.web.server.request import PlainRequest
 
 
 class PushResource(TunnelResource):
