@@ -34,6 +34,8 @@ BODY_SECONDS = 10.0
 LINGER_SECONDS = 2.0
 #: How long a connection is given to close in order: to read the rest, and in TLS to say goodbye.
 CLOSE_SECONDS = 15.0
+#: The same where it is an answer that is still to be read: a document may have many megabytes.
+LAST_ANSWER_SECONDS = 60.0
 
 
 class Channel(HTTPChannel):
@@ -142,6 +144,7 @@ class Channel(HTTPChannel):
         elif not self.persistent:
             self._is_deaf = True
             self.loseConnection()
+            self.setTimeout(LAST_ANSWER_SECONDS)
         else:
             self._handlingRequest = False
             self.setTimeout(self._idle_seconds)
