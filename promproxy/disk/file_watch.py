@@ -62,5 +62,8 @@ class FileWatch:
             if found != self._seen:
                 self._seen = found
                 await self._on_change()
+                # What has changed meanwhile was perhaps read, and may be put back at any time.
+                if await self._in_thread(lambda: contents_of(files)) != found:
+                    self._seen = {}
         except Exception:  # else the loop would end
             log.failure("cannot look at {files}", files=files)

@@ -62,6 +62,19 @@ class FileWatchTests(SynchronousTestCase):
         self.file.unlink()
         self.assertEqual(self.looks(2), 1)
 
+    def test_change_while_it_is_taken_up(self) -> None:
+        """Is taken up too, even where all is put back before the next look."""
+        self.watch.start()
+        self.looks()
+        self.file.write_text("two")
+        self.answer = Deferred()
+        self.assertEqual(self.looks(), 1)
+        self.file.write_text("broken")
+        self.answer.callback(None)
+        self.file.write_text("two")
+        self.answer = succeed(None)
+        self.assertEqual(self.looks(3), 1)
+
     def test_bug_does_not_end_it(self) -> None:
         """It is logged, and the next change counts."""
         self.watch.start()
