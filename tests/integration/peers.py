@@ -152,7 +152,7 @@ class Peer:
                 raise RuntimeError(f"{self.command} ended at once: {self.output}")
             self.get("/")
 
-        eventually(serves)
+        eventually(serves, 60)  # two dozen may be starting at the same time
 
     def stop(self) -> int | None:
         """End it, by force if need be; its exit status, None where it was ended before."""
