@@ -142,9 +142,10 @@ class FaultTests(CloudFoundryTestCase):
     def check_failed(self, daemon: Peer, name: str) -> None:
         """The page for people and the log both say why."""
         self.assertFalse(self.is_well(daemon, name), name)
-        page = unescape(daemon.get("/").body.decode())
+        page = daemon.get("/").body.decode()
         reason = CASES[name].reason
-        (row,) = re.findall(rf"<td>{name}</td>.*", page)
+        (row,) = re.findall(rf"<tr><td[^>]*><a[^>]*>{name}</a>.*?</tr>", page, re.DOTALL)
+        row = unescape(row)
         self.assertRegex(row, reason)
         self.assertRegex(daemon.output, rf"source {name}: .*{reason}.*; its last good targets stay")
 
