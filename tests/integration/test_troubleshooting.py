@@ -178,8 +178,9 @@ class TroubleshootingTests(CloudFoundryTestCase):
         groups = [{"targets": [address]} for address in addresses.values()]
         tls = {"targets": [f"{HOST}:{secured.port}"], "labels": {"__scheme__": "https"}}
         doubled = {"targets": ["a:1", "b:1"], "labels": {"instance": "db"}}
+        twice = {"targets": ["db:9100", "db:9100"]}
         odd = {"targets": ["no address"], "labels": {"a-b": "c"}}
-        self.target_file.write_text(json.dumps([*groups, tls, doubled, odd]))
+        self.target_file.write_text(json.dumps([*groups, tls, doubled, twice, odd]))
         source = {"name": "vms", "files": {"paths": [self.target_file.name]}}
         daemon = self.daemon(
             {
@@ -217,7 +218,7 @@ class TroubleshootingTests(CloudFoundryTestCase):
         good = file.read_text()
         file.write_text(good.replace("http_sd", "http"))
         self.ask(daemon, "/-/reload", "POST")
-        file.write_text(good.replace("tcp:", "tcp:1"))
+        file.write_text(good.replace(f"tcp:{daemon.port}", f"tcp:{free_port()}"))
         self.ask(daemon, "/-/reload", "POST")
         self.said.append(daemon.output)
 
