@@ -299,10 +299,12 @@ class Registry:
         if not expected:
             log.failure("source {source}: refresh failed", source=state.name)
         elif message != state.last_error:
+            has_some = state.has_delivered or state.is_restored
             log.error(
-                "source {source}: {error}; its last good targets stay",
+                "source {source}: {error}; {consequence}",
                 source=state.name,
                 error=message,
+                consequence="its last good targets stay" if has_some else "it has no targets yet",
             )
         state.last_error = message
         state.failures += 1

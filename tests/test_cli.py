@@ -45,6 +45,12 @@ class CheckTests(CommandTestCase):
         self.assertEqual((status, err), (0, ""))
         self.assertTrue(out.startswith(f"{self.file}: ok, 1 source"), out)
 
+    def test_file_without_sources(self) -> None:
+        """Is one to begin with, or was cut short: it says so."""
+        status, out, err = self.check("")
+        self.assertEqual(status, 0)
+        self.assertIn("warning: there are no sources: nothing is listed", out + err)
+
     def test_bad_file(self) -> None:
         """One line with the place, as twistd would say it, and a failure."""
         status, out, err = self.check("\nlisten: 7\n")

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import SourceError
@@ -188,6 +188,18 @@ class FailureTests(RegistryTestCase):
         self.assertEqual(self.ids(registry), ["vms/a:1"])
         self.advance(5)
         self.assertEqual(self.ids(registry), ["vms/b:2"])
+
+    def test_failure_says_what_becomes_of_the_targets(self) -> None:
+        """There may be none yet."""
+        with capturedLogs() as events:
+            self.start(ScriptedSource([BROKEN, delivery_of("a:1"), BROKEN]))
+            self.advance(300)
+            self.advance(300)
+        said = [formatEvent(e) for e in events if e["log_level"] is LogLevel.error]
+        self.assertEqual(
+            [text.partition("; ")[2] for text in said],
+            ["it has no targets yet", "its last good targets stay"],
+        )
 
     def test_failure_is_logged_once_per_change(self) -> None:
         """The same error again is silent; another one, or one after a recovery, is not."""

@@ -137,7 +137,7 @@ class GenerationMaker:
                 for source in config.sources
             },
             files=tuple(files_in(config)),
-            warnings=open_secrets(config),
+            warnings=[*open_secrets(config), *_remarks(config)],
         )
 
     def _profile(self, name: str, http: HttpClient, before: Made[Profile] | None) -> Made[Profile]:
@@ -182,6 +182,12 @@ def _naming(place: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from error
+
+
+def _remarks(config: schema.Config) -> Iterator[str]:
+    """What is not wrong, but hardly meant."""
+    if not config.sources:  # such as a file that was cut short
+        yield "there are no sources: nothing is listed but promproxy itself"
 
 
 def files_of(settings: object) -> dict[Path, bytes]:

@@ -208,12 +208,14 @@ class TroubleshootingTests(CloudFoundryTestCase):
         source = {"name": "branch", "refresh_interval": "1s", "http_sd": {"url": url}}
         daemon = self.daemon({"sources": [source], "discovery": {"own_metrics": False}})
         self.start(daemon)
-        eventually(lambda: self.assertIn("stay", daemon.output))
+        eventually(lambda: self.assertIn("no targets yet", daemon.output))
         for path in ("/-/ready", "/discovery", "/singleTargetMetrics/branch/x:1"):
             self.ask(daemon, path)
         document.status = 200
         self.await_ready(daemon)
         self.ask(daemon, "/singleTargetMetrics/branch/169.254.169.254:80")
+        document.status = 503
+        eventually(lambda: self.assertIn("targets stay", daemon.output))
         (file,) = self.folder.glob(f"promproxy-{daemon.port}.yml")
         good = file.read_text()
         file.write_text(good.replace("http_sd", "http"))

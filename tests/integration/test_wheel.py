@@ -41,7 +41,9 @@ class WheelTests(SynchronousTestCase):
         self.tree = self.folder / "tree"
 
     def build(self) -> ZipFile:
-        leave = shutil.ignore_patterns(".?*", "_trial_temp*", "build", "dist", "*.egg-info")
+        leave = shutil.ignore_patterns(
+            ".?*", "__pycache__", "_trial_temp*", "build", "dist", "*.egg-info"
+        )
         shutil.copytree(CHECKOUT, self.tree, ignore=leave)
         options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", "wheels"]
         run([sys.executable, "-m", "pip", "wheel", *options, str(self.tree)], self.folder)
