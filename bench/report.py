@@ -192,8 +192,6 @@ def targets_table(samples: Samples) -> Table:
         rate, p99, memory = (
             samples.median("targets", PROMPROXY, case, unit) for unit in ("rate", "p99_ms", "mb")
         )
-        base = samples.median("targets", PROMPROXY, cases[0], "rate")
-        table.rows.append(
-            [case, shown(rate), shown(ratio(rate, base), 2), shown(p99, 1), shown(memory)]
-        )
+        share = samples.ratio_of_cases("targets", PROMPROXY, case, cases[0], "rate")
+        table.rows.append([case, shown(rate), shown(share, 2), shown(p99, 1), shown(memory)])
     return table

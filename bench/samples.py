@@ -37,7 +37,16 @@ class Samples:
 
     def ratio(self, part: str, stack: str, base: str, case: str, unit: str) -> float | None:
         """The median of the ratios within each round: what slows a round down slows both."""
-        values, bases = (self._values.get(Key(part, s, case, unit), []) for s in (stack, base))
+        return self._ratio(Key(part, stack, case, unit), Key(part, base, case, unit))
+
+    def ratio_of_cases(
+        self, part: str, stack: str, case: str, base: str, unit: str
+    ) -> float | None:
+        """The same for two cases of one stack."""
+        return self._ratio(Key(part, stack, case, unit), Key(part, stack, base, unit))
+
+    def _ratio(self, key: Key, base: Key) -> float | None:
+        values, bases = self._values.get(key, []), self._values.get(base, [])
         ratios = [value / other for value, other in zip(values, bases, strict=False) if other]
         return median(ratios) if ratios else None
 
