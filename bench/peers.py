@@ -5,7 +5,6 @@ Whatever asks or is asked runs on the first processor, whatever stands between o
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -21,7 +20,6 @@ from attrs import define, field, frozen
 from tests.integration.peers import CHECKOUT, HOST, Peer, eventually, free_port, node_exporter
 
 LOAD_CPU, PROXY_CPU = 0, 1
-FILES = 65536
 
 PACKAGES = {
     "nginx": "nginx-light",
@@ -56,15 +54,8 @@ def check_installed() -> None:
 
 
 def raise_file_limit() -> None:
-    """Everything that is started from now on may open as many files as the system allows.
-
-    As root that is as many as 10 000 kept connections take.
-    """
+    """Everything that is started from now on may open as many files as the system allows."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max(hard, FILES) if os.geteuid() == 0 else hard
-    with contextlib.suppress(ValueError, PermissionError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
-        return
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
