@@ -50,8 +50,8 @@ def remarks(config: schema.Config, web: WebFile) -> Iterator[str]:
         yield f"the web configuration file's {key} has no meaning here and is ignored"
     if not verifies_certificates(web) and any(role.client_sans for role in config.roles):
         yield "roles: client_sans without a client_auth_type that verifies certificates"
-    is_open = not (config.roles or web.basic_auth_users or web.needs_certificate)
-    if is_open and any(source.pushprox is not None for source in config.sources):
+    has_tunnel = any(source.pushprox is not None for source in config.sources)
+    if has_tunnel and make_access(config, web).is_open:
         yield (
             "pushprox: without users and roles any host can poll as any client, and is scraped in "
             "its place"
