@@ -11,13 +11,13 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from promproxy.backoff import next_delay
 from promproxy.errors import SourceError
-from promproxy.refresh_loop import RefreshLoop
-from promproxy.slices import in_slices
-from promproxy.snapshot import Listing, Snapshot
 from promproxy.sources import Restorable, Source
-from promproxy.target import Delivery, Target
+from promproxy.targets.snapshot import Listing, Snapshot
+from promproxy.targets.target import Delivery, Target
+from promproxy.timing.backoff import next_delay
+from promproxy.timing.refresh_loop import RefreshLoop
+from promproxy.timing.slices import in_slices
 
 log = Logger()
 

@@ -10,10 +10,10 @@ from twisted.python import usage
 
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
+from promproxy.daemon.service import Daemon, make_daemon
 from promproxy.errors import ConfigError
-from promproxy.service import Daemon, make_daemon
 from promproxy.systemd.notify import notifier_from_environment
-from promproxy.wiring.inherited import inherited_descriptors
+from promproxy.systemd.sockets import inherited_descriptors
 
 
 class Options(usage.Options):

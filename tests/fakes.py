@@ -19,14 +19,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from promproxy.discovery import EntryStyle
 from promproxy.errors import CutShort
 from promproxy.http.head import CHUNKED, Head
-from promproxy.http.response import Response
+from promproxy.outbound.response import Response
 from promproxy.registry import Registry
+from promproxy.server.site import PromproxySite
 from promproxy.sources import Source
-from promproxy.target import Delivery, Target
-from promproxy.web.server.site import PromproxySite
+from promproxy.targets.document import EntryStyle
+from promproxy.targets.target import Delivery, Target
 
 
 def make_target(name: str = "h:1", source: str = "vms", **changes: Any) -> Target:

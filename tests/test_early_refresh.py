@@ -10,13 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
 from promproxy.errors import SourceError, Unreachable
-from promproxy.forwarding import Timeouts
-from promproxy.limits import Limits
 from promproxy.metrics import Metrics
-from promproxy.refresh_loop import RefreshLoop
 from promproxy.registry import Registry
-from promproxy.target import Delivery
-from promproxy.web.scrape import ScrapeResource, ScrapeSettings
+from promproxy.scrape.limits import Limits, Timeouts
+from promproxy.scrape.resource import ScrapeResource, ScrapeSettings
+from promproxy.targets.target import Delivery
+from promproxy.timing.refresh_loop import RefreshLoop
 from tests.fakes import (
     Caller,
     FakeOutbound,

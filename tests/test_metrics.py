@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy import __version__
 from promproxy.errors import SourceError
 from promproxy.metrics import Metrics
-from promproxy.target import Delivery, Dropped, LeftOut
-from promproxy.web.server.connections import Connections
+from promproxy.server.connections import Connections
+from promproxy.targets.target import Delivery, Dropped, LeftOut
 from tests.fakes import ScriptedSource, delivery_of, make_registry, make_target, settle
 
 

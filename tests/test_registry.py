@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import SourceError
 from promproxy.registry import MOST_WARNINGS, Registry
-from promproxy.target import Delivery, Dropped
+from promproxy.targets.target import Delivery, Dropped
 from tests.fakes import ScriptedSource, delivery_of, make_registry, make_target, settle
 
 BROKEN = SourceError("the disk is on fire")

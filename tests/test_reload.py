@@ -1,4 +1,4 @@
-"""Tests of the reload: promproxy.running, promproxy.wiring.generation and what they swap."""
+"""Tests of the reload: promproxy.daemon.running, promproxy.daemon.generation and what they swap."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 
+from promproxy.daemon.service import Daemon
 from promproxy.disk.file_watch import LOOK_SECONDS
-from promproxy.service import Daemon
 from promproxy.sources.files import FilesSource
+from tests.daemon.test_service import SCRAPE, ServiceTestCase
 from tests.fakes import Answer, Caller, settle
-from tests.test_service import SCRAPE, ServiceTestCase
 
 VMS = "{name: vms, files: {paths: ['targets.json']}}"
 SOURCES = f"sources: [{VMS}]"

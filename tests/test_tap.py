@@ -9,7 +9,7 @@ from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.service import Daemon
+from promproxy.daemon.service import Daemon
 from promproxy.tap import Options, makeService
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promproxy.config.load import load_config
-from promproxy.service import make_daemon
+from promproxy.daemon.service import make_daemon
 
 
 def add(commands: Any) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from promproxy.commands.running import port, run_under_reactor
+from promproxy.commands.common import port, run_under_reactor
 from promproxy.config.load import config_from_text
+from promproxy.daemon.service import make_daemon
 from promproxy.errors import ConfigError
-from promproxy.service import make_daemon
 from promproxy.simulation import Simulation, Size
 
 _CONFIG = """

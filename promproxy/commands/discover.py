@@ -14,14 +14,14 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.threads import deferToThreadPool
 
-from promproxy.commands.running import run_under_reactor
+from promproxy.commands.common import run_under_reactor
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
+from promproxy.daemon.profiles import make_outbound
+from promproxy.daemon.sources import SourceMaker
 from promproxy.errors import ConfigError
-from promproxy.target import Delivery
+from promproxy.targets.target import Delivery
 from promproxy.tunnel.agent import TunnelAgent
-from promproxy.wiring.profiles import make_outbound
-from promproxy.wiring.sources import SourceMaker
 
 
 def add(commands: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import bcrypt
 
-from promproxy.commands.running import count
+from promproxy.commands.common import count
 from promproxy.errors import PromproxyError
-from promproxy.web.passwords import MAX_PASSWORD
+from promproxy.server.passwords import MAX_PASSWORD
 
 _DEFAULT_COST = 10  # as in Prometheus's documentation; each step doubles the time
 _COSTS = range(4, 18)

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from promproxy.commands.running import count, run_under_reactor
+from promproxy.commands.common import count, run_under_reactor
 from promproxy.simulation import Simulation, Size
 
 

@@ -20,21 +20,21 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import globalLogBeginner
 from twisted.web.resource import Resource
 
-from promproxy.backoff import next_delay
-from promproxy.commands.running import run_under_reactor
+from promproxy.commands.common import run_under_reactor
 from promproxy.config.http_client import HttpClient, problem_with_url
 from promproxy.config.load import load_section
 from promproxy.config.units import duration_from_text, size_from_text
+from promproxy.daemon.endpoints import make_endpoint
 from promproxy.errors import ConfigError
-from promproxy.refresh_loop import RefreshLoop
+from promproxy.server.site import PromproxySite
 from promproxy.sync.connection import Connection
 from promproxy.sync.follower import Follower, Places
 from promproxy.sync.metrics import Figures
 from promproxy.systemd.journal import observer
+from promproxy.timing.backoff import next_delay
+from promproxy.timing.refresh_loop import RefreshLoop
 from promproxy.web.health import HealthyResource
 from promproxy.web.metrics import MetricsResource
-from promproxy.web.server.site import PromproxySite
-from promproxy.wiring.endpoints import make_endpoint
 
 DESCRIPTION = """
 Fetches the http_sd document at URL and replaces FILE whenever it has changed. Whatever fails, FILE

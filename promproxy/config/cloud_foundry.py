@@ -26,10 +26,10 @@ from promproxy.config.read import (
     size,
     text,
 )
-from promproxy.labels import is_label_name
 from promproxy.secret import Secret
 from promproxy.sources.cloud_foundry.label_selector import LabelSelector, parse_label_selector
 from promproxy.sources.cloud_foundry.targets import TEMPLATE_FIELDS
+from promproxy.targets.labels import is_label_name
 
 metrics_path = matching(r"/[!-\"$-~]*(?<!\?)", "a path such as /metrics")
 

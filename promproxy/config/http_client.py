@@ -25,7 +25,7 @@ from promproxy.config.read import (
     setting,
     text,
 )
-from promproxy.no_proxy import NoProxy
+from promproxy.outbound.no_proxy import NoProxy
 from promproxy.secret import Secret
 
 

@@ -22,8 +22,8 @@ from promproxy.config.read import (
     setting,
     text,
 )
-from promproxy.labels import is_label_name
 from promproxy.sources.pushprox.targets import TEMPLATE_FIELDS
+from promproxy.targets.labels import is_label_name
 
 
 @frozen(kw_only=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from attrs import frozen
 
-from promproxy.access import OPENABLE
 from promproxy.config.cloud_foundry import CloudFoundry
 from promproxy.config.http_client import HttpClient, url, without_query
 from promproxy.config.place import Place
@@ -32,8 +31,9 @@ from promproxy.config.read import (
     text,
 )
 from promproxy.config.roles import Role
-from promproxy.discovery import OWN_SOURCE, valid_address
-from promproxy.networks import Network, network
+from promproxy.outbound.networks import Network, network
+from promproxy.server.access import OPENABLE
+from promproxy.targets.document import OWN_SOURCE, valid_address
 
 source_name = matching("[a-z][a-z0-9-]{0,30}", "a name such as prod-1: a-z, 0-9 and -, at most 31")
 

@@ -16,13 +16,13 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from promproxy.discovery import document_for
 from promproxy.disk.file_writer import FileWriter
 from promproxy.disk.saved_state import SavedState, encode
 from promproxy.disk.state_files import read_state, state_path
 from promproxy.registry import Registry
-from promproxy.snapshot import Snapshot
-from promproxy.target import Delivery
+from promproxy.targets.document import document_for
+from promproxy.targets.snapshot import Snapshot
+from promproxy.targets.target import Delivery
 
 STATE_MODE = 0o600
 FILE_SD_MODE = 0o644  # Prometheus reads it, as another user

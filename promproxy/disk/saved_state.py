@@ -16,7 +16,7 @@ import attrs
 from attrs import frozen
 
 from promproxy.errors import StateError
-from promproxy.target import Target
+from promproxy.targets.target import Target
 
 VERSION = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from promproxy.target import Delivery
+from promproxy.targets.target import Delivery
 
 
 class Source(Protocol):

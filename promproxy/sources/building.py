@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from twisted.internet.interfaces import IReactorTime
 
-from promproxy.slices import in_slices
-from promproxy.target import Delivery, Dropped, LeftOut, Target
+from promproxy.targets.target import Delivery, Dropped, LeftOut, Target
+from promproxy.timing.slices import in_slices
 
 
 async def deliver(found: Iterable[Target | Dropped | LeftOut], clock: IReactorTime) -> Delivery:

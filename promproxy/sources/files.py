@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
-from promproxy.json_array import json_array_elements
 from promproxy.sources.building import deliver
-from promproxy.target import Delivery, Dropped, Target
-from promproxy.target_groups import GroupRules, targets_from_groups
+from promproxy.sources.groups import GroupRules, targets_from_groups
+from promproxy.sources.json_array import json_array_elements
+from promproxy.targets.target import Delivery, Dropped, Target
 
 T = TypeVar("T")
 InThread = Callable[[Callable[[], T]], "Deferred[T]"]

@@ -6,11 +6,11 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
-from promproxy.http.document import Document, DocumentClient
-from promproxy.json_array import json_array_elements
+from promproxy.outbound.document import Document, DocumentClient
 from promproxy.sources.building import deliver
-from promproxy.target import Delivery
-from promproxy.target_groups import GroupRules, targets_from_groups
+from promproxy.sources.groups import GroupRules, targets_from_groups
+from promproxy.sources.json_array import json_array_elements
+from promproxy.targets.target import Delivery
 
 
 @define

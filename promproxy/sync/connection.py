@@ -8,12 +8,12 @@ from typing import Any
 from attrs import define, field
 
 from promproxy.config.http_client import HttpClient
+from promproxy.daemon.generation import files_of
+from promproxy.daemon.profiles import make_fetcher, make_profile
 from promproxy.errors import ConfigError, SourceError
-from promproxy.http.document import DocumentClient
-from promproxy.http.fetch import Fetcher
-from promproxy.http.outbound import Profile
-from promproxy.wiring.generation import files_of
-from promproxy.wiring.profiles import make_fetcher, make_profile
+from promproxy.outbound.client import Profile
+from promproxy.outbound.document import DocumentClient
+from promproxy.outbound.fetch import Fetcher
 
 
 @define(eq=False, kw_only=True)

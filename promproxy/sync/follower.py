@@ -14,10 +14,10 @@ from twisted.logger import Logger
 
 from promproxy.disk.atomic_file import write_atomically
 from promproxy.errors import SourceError
-from promproxy.http.document import DocumentClient
-from promproxy.slices import in_slices
+from promproxy.outbound.document import DocumentClient
 from promproxy.sync.groups import target_counts
 from promproxy.sync.metrics import Figures
+from promproxy.timing.slices import in_slices
 
 log = Logger()
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from promproxy.errors import SourceError
-from promproxy.json_array import json_array_elements
-from promproxy.labels import is_label_name, shown
+from promproxy.sources.json_array import json_array_elements
+from promproxy.targets.labels import is_label_name, shown
 
 _KEYS = {"targets", "labels"}
 

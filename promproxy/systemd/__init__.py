@@ -1,1 +1,1 @@
-"""What systemd is told: readiness, life, and log lines for its journal."""
+"""What systemd tells us and is told: sockets, readiness, life, and lines for its journal."""

@@ -14,7 +14,8 @@ from attrs import define, field
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from promproxy.running import READY, RELOADING, STOPPING
+#: The states of the daemon.
+READY, RELOADING, STOPPING = "ready", "reloading", "stopping"
 
 #: How often the watchdog hears of us within the time that it allows.
 _PINGS = 3

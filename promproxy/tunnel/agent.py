@@ -15,9 +15,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from promproxy.errors import Busy, DeadlinePassed, ScrapeError
-from promproxy.forwarding import TIMEOUT_HEADER, time_left_line
-from promproxy.http.origin import Origin
-from promproxy.http.response import Response
+from promproxy.http.forwarding import TIMEOUT_HEADER, time_left_line
+from promproxy.outbound.origin import Origin
+from promproxy.outbound.response import Response
 from promproxy.tunnel.exchange import Client, Exchange, ExchangeLimits, Poll, Scrape
 from promproxy.tunnel.pushed import PushedAnswer
 
@@ -75,7 +75,7 @@ class TunnelAgent:
     # For those who scrape.
 
     def send(self, origin: Origin, head: bytes, *, head_only: bool = False) -> Deferred[Response]:
-        """As `promproxy.http.agent.OutboundAgent.send`; the origin's host is the client's name.
+        """As `promproxy.outbound.agent.OutboundAgent.send`; the origin's host is the client's name.
 
         The request must have a time-out header, which becomes the time that is left when a client
         fetches the request. Cancelling gives the scrape up.

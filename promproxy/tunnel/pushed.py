@@ -14,7 +14,7 @@ from twisted.web.client import ResponseDone
 
 from promproxy.errors import BadUpstream, CutShort, NobodyWaits, PromproxyError
 from promproxy.http.framing import MAX_HEAD, ResponseReader
-from promproxy.http.response import Response
+from promproxy.outbound.response import Response
 
 _ID = re.compile(rb"\r\nid:[ \t]*([!-~]{1,100})[ \t]*\r\n", re.IGNORECASE)
 #: Go writes this version where a client could not scrape, and made the answer up itself.

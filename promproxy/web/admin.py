@@ -11,8 +11,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from promproxy.errors import ConfigError
 from promproxy.registry import Registry
-from promproxy.web.answers import no_source_answer, plain_answer, source_asked_for
-from promproxy.web.server.request import PlainRequest
+from promproxy.server.answers import no_source_answer, plain_answer, source_asked_for
+from promproxy.server.request import PlainRequest
 
 
 class RefreshResource(Resource):

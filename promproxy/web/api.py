@@ -11,9 +11,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from promproxy.registry import Registry
-from promproxy.target import Target
-from promproxy.web.answers import plain_answer
-from promproxy.web.results import Record, Results
+from promproxy.scrape.results import Record, Results
+from promproxy.server.answers import plain_answer
+from promproxy.targets.target import Target
 
 MOST_AT_A_TIME = 1000  # so that a page is made in one short step
 

@@ -15,16 +15,16 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from twisted.web.static import NoRangeStaticProducer
 
-from promproxy.discovery import Document, document_for, valid_address
 from promproxy.registry import Registry
-from promproxy.snapshot import Snapshot
-from promproxy.web.answers import (
+from promproxy.server.answers import (
     no_source_answer,
     not_ready_answer,
     plain_answer,
     source_asked_for,
 )
-from promproxy.web.server.request import PlainRequest
+from promproxy.server.request import PlainRequest
+from promproxy.targets.document import Document, document_for, valid_address
+from promproxy.targets.snapshot import Snapshot
 
 T = TypeVar("T")
 InThread = Callable[[Callable[[], T]], "Deferred[T]"]

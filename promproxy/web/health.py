@@ -5,10 +5,10 @@ from __future__ import annotations
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from promproxy.access import SCRAPE, Caller
 from promproxy.registry import Registry
-from promproxy.web.answers import plain_answer
-from promproxy.web.server.request import PlainRequest
+from promproxy.server.access import SCRAPE, Caller
+from promproxy.server.answers import plain_answer
+from promproxy.server.request import PlainRequest
 
 
 class HealthyResource(Resource):

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
-from promproxy.web.answers import plain_answer
+from promproxy.server.answers import plain_answer
 
 
 @frozen(kw_only=True)

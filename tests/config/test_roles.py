@@ -6,10 +6,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.access import Access
 from promproxy.config.roles import Role, Token
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
+from promproxy.server.access import Access
 
 
 class BuiltTests(SynchronousTestCase):

@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.disk.saved_state import SavedState, decode, encode
 from promproxy.errors import StateError
-from promproxy.target import Target
+from promproxy.targets.target import Target
 from tests.fakes import make_target
-from tests.test_discovery import TARGETS
+from tests.targets.test_document import TARGETS
 
 FULL = Target(
     id="guid/0/x",

@@ -19,7 +19,7 @@ from twisted.python.usage import UsageError
 
 from promproxy.cli import make_parser
 from promproxy.config.schema import Config
-from promproxy.service import make_daemon
+from promproxy.daemon.service import make_daemon
 from promproxy.tap import Options
 from tests.docs.pages import CHECKOUT
 

@@ -10,8 +10,8 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import ScrapeError
+from promproxy.scrape.outcome import outcome_of
 from promproxy.sync.metrics import Figures
-from promproxy.web.answers import outcome_of
 from tests.docs.metrics_reference import reference, words_of_tables
 from tests.docs.pages import CHECKOUT, all_pages
 

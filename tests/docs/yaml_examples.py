@@ -16,10 +16,10 @@ from twisted.internet.testing import MemoryReactorClock
 from promproxy.config.http_client import HttpClient
 from promproxy.config.load import config_from_text, section_from_text
 from promproxy.config.schema import Config
-from promproxy.service import make_daemon
-from promproxy.target import Target
-from promproxy.target_groups import GroupRules, targets_from_groups
-from promproxy.wiring.profiles import make_profile
+from promproxy.daemon.profiles import make_profile
+from promproxy.daemon.service import make_daemon
+from promproxy.sources.groups import GroupRules, targets_from_groups
+from promproxy.targets.target import Target
 from tests.integration.certificates import Authority
 from tests.integration.peers import need
 

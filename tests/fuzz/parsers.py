@@ -14,18 +14,26 @@ from twisted.web.http_headers import Headers
 from promproxy.config.load import compose, config_from_text, section_from_text
 from promproxy.config.units import duration_from_text, size_from_text
 from promproxy.config.web_file import WebFile
-from promproxy.discovery import EntryStyle, document_for, valid_address
 from promproxy.disk.saved_state import decode
 from promproxy.errors import BadUpstream, ConfigError, SourceError, StateError
-from promproxy.http.fetch import Answer
 from promproxy.http.head import parse_head
-from promproxy.http.oauth2 import token_from
-from promproxy.json_array import JsonReader, json_array_elements
 from promproxy.migration.promregator import import_promregator
 from promproxy.migration.secrets import Secrets
 from promproxy.migration.spring import read_settings
-from promproxy.networks import network
-from promproxy.no_proxy import NoProxy
+from promproxy.outbound.fetch import Answer
+from promproxy.outbound.networks import network
+from promproxy.outbound.no_proxy import NoProxy
+from promproxy.outbound.oauth2 import token_from
+from promproxy.server.absolute import is_own, read_absolute, split_absolute
+from promproxy.server.head import (
+    AUTHORIZATION,
+    RequestRefused,
+    read_fields,
+    split_head,
+    take_credentials,
+)
+from promproxy.server.head import judge as judge_head
+from promproxy.server.passwords import credentials_in
 from promproxy.sources.cloud_foundry import lists
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.resources import (
@@ -38,21 +46,13 @@ from promproxy.sources.cloud_foundry.resources import (
 )
 from promproxy.sources.cloud_foundry.verdict import judge
 from promproxy.sources.files import _yaml_groups
+from promproxy.sources.groups import GroupRules, targets_from_groups
+from promproxy.sources.json_array import JsonReader, json_array_elements
 from promproxy.sync.groups import target_counts
-from promproxy.target import Target
-from promproxy.target_groups import GroupRules, targets_from_groups
+from promproxy.targets.document import EntryStyle, document_for, valid_address
+from promproxy.targets.target import Target
 from promproxy.tunnel.exchange import is_host_name
 from promproxy.web.discovery import accepts_gzip
-from promproxy.web.passwords import credentials_in
-from promproxy.web.server.absolute import is_own, read_absolute, split_absolute
-from promproxy.web.server.head import (
-    AUTHORIZATION,
-    RequestRefused,
-    read_fields,
-    split_head,
-    take_credentials,
-)
-from promproxy.web.server.head import judge as judge_head
 from tests.disk.test_saved_state import STATE, encode
 from tests.fuzz.mutation import mutated
 

@@ -23,7 +23,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from promproxy.config.load import config_from_text
-from promproxy.service import make_daemon
+from promproxy.daemon.service import make_daemon
 from tests.fakes import Caller, MemoryReactor, Wire, settle
 from tests.fuzz.mutation import cut, mutated
 from tests.http import reference

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from promproxy.http.origin import is_address
+from promproxy.outbound.origin import is_address
 
 
 class Authority:

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from promproxy.config.load import config_from_text
-from promproxy.service import make_daemon
+from promproxy.daemon.service import make_daemon
 from tests.integration.peers import CHECKOUT, HOST, free_port, twistd
 
 reactor: Any = _reactor

@@ -7,7 +7,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from zope.interface import implementer
 
-from promproxy.web.server import channel
+from promproxy.server import channel
 from tests.integration.support import SocketTestCase, Talk, pause, request
 
 

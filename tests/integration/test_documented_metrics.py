@@ -11,7 +11,7 @@ from tests.integration.support import SocketTestCase, pause, sends
 
 OURS = ("promproxy_", "pushprox_", "pushproxy_")
 OF_OTHERS = ("promproxy_sync_",)  # not the daemon's
-ONLY_WITH_TLS = ("promproxy_tls_",)  # see tests.test_inbound
+ONLY_WITH_TLS = ("promproxy_tls_",)  # see tests.daemon.test_inbound
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nup 1\n"
 MORE = """
 state_dir: state

@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from promproxy.config.http_client import HttpClient
+from promproxy.daemon.profiles import make_profile
 from promproxy.errors import BadUpstream, DeadlinePassed, ScrapeError, Unreachable
-from promproxy.http.fetch import Fetcher
-from promproxy.wiring.profiles import make_profile
+from promproxy.outbound.fetch import Fetcher
 from tests.integration.peers import HOST, free_port
 from tests.integration.support import SocketTestCase, pause, reactor, sends
 

@@ -6,7 +6,7 @@ import json
 
 from twisted.internet.defer import Deferred
 
-from promproxy.ids import safe_id
+from promproxy.targets.ids import safe_id
 from tests.integration.support import SocketTestCase, pause, sends
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from promproxy.labels import MAX_LABEL_BYTES, is_label_name
+from promproxy.targets.labels import MAX_LABEL_BYTES, is_label_name
 from tests.integration.support import SocketTestCase, Talk, Upstream, pause, sends
 from tests.integration.test_hostile_target import MEGABYTE, endlessly
 

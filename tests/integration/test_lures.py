@@ -9,8 +9,8 @@ from typing import Any
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from promproxy.ids import safe_id
 from promproxy.simulation import Simulation, Size
+from promproxy.targets.ids import safe_id
 from tests.integration.support import SocketTestCase, Talk, Upstream, pause, reactor, sends
 
 SECRET = b"aHVudGVyMg"  # hunter2

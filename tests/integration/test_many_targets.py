@@ -13,11 +13,11 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from promproxy.discovery import EntryStyle
 from promproxy.disk.output_files import OutputFiles, OutputSettings, SourceSettings
 from promproxy.disk.saved_state import decode
 from promproxy.registry import Registry
-from promproxy.target import Delivery
+from promproxy.targets.document import EntryStyle
+from promproxy.targets.target import Delivery
 from tests.fakes import ScriptedSource, make_registry, make_target
 
 reactor: Any = _reactor

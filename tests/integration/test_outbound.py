@@ -24,12 +24,12 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from promproxy.errors import BadUpstream, CutShort, Unreachable
-from promproxy.http.agent import OutboundAgent, make_agent
-from promproxy.http.origin import HttpProxy, Origin, Router, basic_credentials, split_url
-from promproxy.http.pool import PoolLimits
-from promproxy.http.request import start_request
-from promproxy.http.response import Response
-from promproxy.http.tls import make_tls_profile
+from promproxy.outbound.agent import OutboundAgent, make_agent
+from promproxy.outbound.origin import HttpProxy, Origin, Router, basic_credentials, split_url
+from promproxy.outbound.pool import PoolLimits
+from promproxy.outbound.request import start_request
+from promproxy.outbound.response import Response
+from promproxy.outbound.tls import make_tls_profile
 from tests.integration.certificates import Authority
 from tests.integration.servers import Scripted, ScriptedFactory, TLSServer, answers
 

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 
 from promproxy.disk import file_watch
-from promproxy.web import passwords
+from promproxy.server import passwords
 from tests.integration.case import PeersTestCase
 from tests.integration.certificates import Authority
 from tests.integration.peers import (
@@ -31,7 +31,7 @@ from tests.integration.peers import (
 )
 from tests.integration.support import SocketTestCase, pause, request, scrape_path, sends
 from tests.integration.test_twistd import MEGABYTE, Flood, Reader
-from tests.web.test_passwords import basic
+from tests.server.test_passwords import basic
 
 ALICE, BOB = (bcrypt.hashpw(one, bcrypt.gensalt(4)).decode() for one in (b"secret", b"other"))
 USERS = f"basic_auth_users: {{alice: {ALICE}, bob: {BOB}}}\n"

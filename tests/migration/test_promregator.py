@@ -14,13 +14,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.config.load import compose, config_from_text
 from promproxy.config.schema import Config
+from promproxy.daemon.service import make_daemon
 from promproxy.errors import ConfigError
 from promproxy.migration.promregator import Imported, import_promregator
 from promproxy.migration.promregator_options import OPTIONS, option_for
 from promproxy.migration.report import report
 from promproxy.migration.secrets import Secrets
 from promproxy.migration.spring import Settings, read_settings
-from promproxy.service import make_daemon
 from tests.integration.certificates import Authority
 
 HERE = Path(__file__).parent

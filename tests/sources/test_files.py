@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import SourceError
 from promproxy.sources.files import FilesSource
-from promproxy.target import Delivery
-from promproxy.target_groups import GroupRules
+from promproxy.sources.groups import GroupRules
+from promproxy.targets.target import Delivery
 from tests.fakes import ManualThread, at_once, settle
 
 GROUPS = [{"targets": ["a.example:9100", "b.example:9100"], "labels": {"zone": "x"}}]

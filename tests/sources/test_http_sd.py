@@ -13,11 +13,11 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from promproxy.errors import SourceError, Unreachable
-from promproxy.http.document import DocumentClient
-from promproxy.http.fetch import Fetcher
+from promproxy.outbound.document import DocumentClient
+from promproxy.outbound.fetch import Fetcher
+from promproxy.sources.groups import GroupRules
 from promproxy.sources.http_sd import HttpSdSource
-from promproxy.target import Delivery
-from promproxy.target_groups import GroupRules
+from promproxy.targets.target import Delivery
 from tests.fakes import DocumentServer, settle
 
 URL = "http://sd.example/targets?token=secret"

@@ -17,7 +17,7 @@ from promproxy.sources.pushprox.targets import (
     requested_target,
     targets_of_client,
 )
-from promproxy.target import Delivery, Dropped, Target
+from promproxy.targets.target import Delivery, Dropped, Target
 from promproxy.tunnel.agent import HeldPoll, TunnelAgent
 from tests.fakes import settle
 

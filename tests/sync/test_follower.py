@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
-from promproxy.http.document import DocumentClient
-from promproxy.http.fetch import Fetcher
+from promproxy.outbound.document import DocumentClient
+from promproxy.outbound.fetch import Fetcher
 from promproxy.sync.follower import Follower, Places
 from promproxy.sync.metrics import Figures
 from tests.fakes import DocumentServer, settle

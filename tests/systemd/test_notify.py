@@ -8,8 +8,13 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.running import READY, RELOADING, STOPPING
-from promproxy.systemd.notify import Notifier, notifier_from_environment
+from promproxy.systemd.notify import (
+    READY,
+    RELOADING,
+    STOPPING,
+    Notifier,
+    notifier_from_environment,
+)
 
 
 class NotifierTestCase(SynchronousTestCase):

@@ -7,8 +7,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import Busy, DeadlinePassed, NobodyWaits, TooManyClients, Unreachable
-from promproxy.http.origin import Origin
-from promproxy.http.response import Response
+from promproxy.outbound.origin import Origin
+from promproxy.outbound.response import Response
 from promproxy.tunnel.agent import HeldPoll, TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from promproxy.errors import BadUpstream, CutShort, NobodyWaits, PromproxyError
-from promproxy.http.response import Response
+from promproxy.outbound.response import Response
 from promproxy.tunnel.pushed import PushedAnswer
 from tests.fakes import Wire
 from tests.go_client import EXPOSITION, Responses

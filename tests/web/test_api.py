@@ -9,9 +9,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import Unreachable
-from promproxy.target import Delivery
+from promproxy.scrape.results import Results
+from promproxy.targets.target import Delivery
 from promproxy.web.api import MOST_AT_A_TIME, TargetsResource
-from promproxy.web.results import Results
 from tests.fakes import Caller, FakeOutbound, make_target, registry_with
 
 NAMES = [f"h:{number}" for number in range(1, 6)]

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.discovery import EntryStyle
 from promproxy.registry import Registry
-from promproxy.target import Delivery
+from promproxy.targets.document import EntryStyle
+from promproxy.targets.target import Delivery
 from promproxy.web.discovery import (
     MOST_ADDRESSES,
     DiscoveryResource,

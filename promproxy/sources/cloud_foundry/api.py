@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from promproxy.errors import DeadlinePassed, ScrapeError, SourceError
-from promproxy.http.fetch import Fetcher
-from promproxy.http.origin import split_url
+from promproxy.outbound.fetch import Fetcher
+from promproxy.outbound.origin import split_url
 from promproxy.sources.cloud_foundry.uaa import Credentials, TokenKeeper
 from promproxy.sources.cloud_foundry.verdict import Judgement, Verdict, judge
 

@@ -10,10 +10,10 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
-from promproxy.json_array import JsonReader
-from promproxy.slices import in_slices
 from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow
 from promproxy.sources.cloud_foundry.plan import Query
+from promproxy.sources.json_array import JsonReader
+from promproxy.timing.slices import in_slices
 
 LARGEST_PAGE = 5000
 SMALLEST_PAGE = 50

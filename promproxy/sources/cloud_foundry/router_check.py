@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from promproxy.errors import ScrapeError, SourceError
-from promproxy.http.outbound import Outbound
-from promproxy.target import Target
+from promproxy.outbound.client import Outbound
+from promproxy.targets.target import Target
 
 _EXPECTED = b"invalid_cf_process_instance_header"
 

@@ -11,7 +11,6 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
-from promproxy.slices import in_slices
 from promproxy.sources.building import deliver
 from promproxy.sources.cloud_foundry.lists import Found, Lists, Parsers
 from promproxy.sources.cloud_foundry.plan import (
@@ -30,7 +29,8 @@ from promproxy.sources.cloud_foundry.resources import (
     space_from_json,
 )
 from promproxy.sources.cloud_foundry.targets import Inventory, Style, targets_of
-from promproxy.target import Delivery, LeftOut, Target
+from promproxy.targets.target import Delivery, LeftOut, Target
+from promproxy.timing.slices import in_slices
 
 ROUTER_CHECK_SECONDS = 30.0
 

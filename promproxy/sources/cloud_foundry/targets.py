@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import field, frozen
 
-from promproxy.ids import endpoint_suffix, safe_id
-from promproxy.labels import problem_with_label, shown
 from promproxy.sources.cloud_foundry.resources import (
     App,
     Domain,
@@ -20,7 +18,9 @@ from promproxy.sources.cloud_foundry.resources import (
 )
 from promproxy.sources.cloud_foundry.routes import choose_route
 from promproxy.sources.cloud_foundry.rules import Rule, Selector, Wish, wishes_of
-from promproxy.target import Dropped, LeftOut, Target
+from promproxy.targets.ids import endpoint_suffix, safe_id
+from promproxy.targets.labels import problem_with_label, shown
+from promproxy.targets.target import Dropped, LeftOut, Target
 
 TEMPLATE_FIELDS = (
     "org_name",
@@ -273,7 +273,7 @@ class _AppTargets:
         return labels
 
     def _promregator_labels(self, index: int) -> dict[str, str]:
-        # Its label for the path is that of our own URL, which `promproxy.discovery` knows.
+        # Its label for the path is that of our own URL, which `promproxy.targets.document` knows.
         prefix = "__meta_promregator_target_"
         return {
             f"{prefix}orgName": self.org.name,

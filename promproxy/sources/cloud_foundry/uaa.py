@@ -17,9 +17,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from promproxy.errors import ConfigError, ScrapeError, SourceError
-from promproxy.http.fetch import Answer, Fetcher
-from promproxy.http.oauth2 import token_from
-from promproxy.http.origin import basic_credentials
+from promproxy.outbound.fetch import Answer, Fetcher
+from promproxy.outbound.oauth2 import token_from
+from promproxy.outbound.origin import basic_credentials
 from promproxy.secret import Secret
 
 # UAA locks an account after five failures within an hour.

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from promproxy.http.fetch import Answer
+from promproxy.outbound.fetch import Answer
 
 
 class Verdict(Enum):

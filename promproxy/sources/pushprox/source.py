@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from promproxy.sources.building import deliver
 from promproxy.sources.pushprox.targets import ClientRules, targets_of_client
-from promproxy.target import Delivery, Dropped, Target
+from promproxy.targets.target import Delivery, Dropped, Target
 from promproxy.tunnel.agent import TunnelAgent
 
 

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from attrs import field, frozen
 
-from promproxy.ids import safe_id, short_hash
-from promproxy.labels import passed_labels
-from promproxy.target import Dropped, Target
+from promproxy.targets.ids import safe_id, short_hash
+from promproxy.targets.labels import passed_labels
+from promproxy.targets.target import Dropped, Target
 
 #: What a label's template may name, beside the named groups of its rule's ``fqdn_regex``.
 TEMPLATE_FIELDS = ("fqdn", "host", "domain", "port", "path")

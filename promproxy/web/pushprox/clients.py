@@ -9,8 +9,8 @@ import json
 
 from twisted.web.server import Request
 
-from promproxy.web.pushprox.tunnel_resource import TunnelResource
-from promproxy.web.server.request import PlainRequest
+from promproxy.server.request import PlainRequest
+from promproxy.web.pushprox.resource import TunnelResource
 
 
 class ClientsResource(TunnelResource):

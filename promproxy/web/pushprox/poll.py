@@ -13,16 +13,16 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from promproxy.access import Caller
 from promproxy.errors import CutShort, NameTaken, PollRefused, TooManyClients
+from promproxy.server.access import Caller
+from promproxy.server.body import BodyTooLarge
+from promproxy.server.request import PlainRequest
+from promproxy.timing.deadlines import Deadlines
 from promproxy.tunnel.agent import HeldPoll, TunnelAgent
 from promproxy.tunnel.exchange import is_host_name
-from promproxy.web.deadlines import Deadlines
+from promproxy.web.pushprox.metrics import TunnelMetrics
 from promproxy.web.pushprox.peer_watch import expect_to_be_heard, watch_peer
-from promproxy.web.pushprox.tunnel_metrics import TunnelMetrics
-from promproxy.web.pushprox.tunnel_resource import TunnelResource
-from promproxy.web.server.body import BodyTooLarge
-from promproxy.web.server.request import PlainRequest
+from promproxy.web.pushprox.resource import TunnelResource
 
 MAX_NAME = 1024  # bytes of a poll's body, white space and all
 

@@ -6,19 +6,19 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from promproxy.registry import Registry
+from promproxy.scrape.resource import ScrapeResource
+from promproxy.server.absolute import AbsoluteUri, read_absolute
+from promproxy.server.answers import not_ready_answer, plain_answer
+from promproxy.server.request import PlainRequest
 from promproxy.sources.pushprox.targets import (
     ClientRules,
     is_same_place,
     listed_id,
     requested_target,
 )
-from promproxy.target import Target
+from promproxy.targets.target import Target
 from promproxy.tunnel.agent import TunnelAgent
-from promproxy.web.answers import not_ready_answer, plain_answer
-from promproxy.web.pushprox.tunnel_metrics import TunnelMetrics
-from promproxy.web.scrape import ScrapeResource
-from promproxy.web.server.absolute import AbsoluteUri, read_absolute
-from promproxy.web.server.request import PlainRequest
+from promproxy.web.pushprox.metrics import TunnelMetrics
 
 
 class ProxiedResource(Resource):

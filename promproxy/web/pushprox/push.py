@@ -8,8 +8,8 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from promproxy.errors import BadUpstream, CutShort, NobodyWaits
-from promproxy.web.pushprox.tunnel_resource import TunnelResource
-from promproxy.web.server.request import PlainRequest
+from promproxy.server.request import PlainRequest
+from promproxy.web.pushprox.resource import TunnelResource
 
 
 class PushResource(TunnelResource):

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import attrs
 from attrs import frozen
 
-from promproxy.target import Target
-from promproxy.web.results import Record
+from promproxy.scrape.results import Record
+from promproxy.targets.target import Target
 
 UP, DOWN, UNKNOWN = HEALTHS = ("up", "down", "unknown")
 SORTS = ("slowest", "largest", "oldest")  # the default is the order of the sources

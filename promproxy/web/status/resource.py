@@ -14,10 +14,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from promproxy.registry import Registry
-from promproxy.slices import in_slices
-from promproxy.web.answers import RETRY_AFTER_SECONDS, plain_answer
-from promproxy.web.results import Results
-from promproxy.web.server.request import PlainRequest
+from promproxy.scrape.results import Results
+from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
+from promproxy.server.request import PlainRequest
+from promproxy.timing.slices import in_slices
 from promproxy.web.status.html import Html
 from promproxy.web.status.page import Status, configuration_page, status_page
 from promproxy.web.status.query import CONFIGURATION, Query

@@ -9,8 +9,8 @@ from math import inf
 
 from attrs import define, field, frozen
 
-from promproxy.target import Target
-from promproxy.web.results import Record
+from promproxy.scrape.results import Record
+from promproxy.targets.target import Target
 from promproxy.web.status.query import UNKNOWN, Query, health_of
 
 ON_A_PAGE = 100

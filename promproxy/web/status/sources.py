@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from attrs import frozen
 
 from promproxy.registry import SourceState
-from promproxy.snapshot import Listing
-from promproxy.target import Dropped, LeftOut
+from promproxy.targets.snapshot import Listing
+from promproxy.targets.target import Dropped, LeftOut
 from promproxy.web.status import words
 from promproxy.web.status.html import Html, element, text
 from promproxy.web.status.query import HEALTHS, Query

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from promproxy.discovery import SCRAPE_PATH
+from promproxy.targets.document import SCRAPE_PATH
 from promproxy.web.status import words
 from promproxy.web.status.html import Html, element, text
 from promproxy.web.status.query import DOWN, UP, health_of

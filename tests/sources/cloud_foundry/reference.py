@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from promproxy.ids import safe_id, short_hash
 from promproxy.sources.cloud_foundry.resources import App, Process, Route
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
 from promproxy.sources.cloud_foundry.targets import Inventory, Style
+from promproxy.targets.ids import safe_id, short_hash
 
 
 @frozen(kw_only=True, order=True)

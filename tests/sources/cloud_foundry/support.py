@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.web.http_headers import Headers
 
-from promproxy.http.fetch import Answer
+from promproxy.outbound.fetch import Answer
 from promproxy.simulation.exchange import Call
 from promproxy.sources.cloud_foundry.resources import (
     App,

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import DeadlinePassed, SourceError, Unreachable
-from promproxy.http.fetch import Answer
+from promproxy.outbound.fetch import Answer
 from promproxy.secret import Secret
 from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow
 from promproxy.sources.cloud_foundry.uaa import Credentials

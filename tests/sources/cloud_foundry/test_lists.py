@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import DeadlinePassed, SourceError
-from promproxy.http.fetch import Answer
+from promproxy.outbound.fetch import Answer
 from promproxy.secret import Secret
 from promproxy.sources.cloud_foundry import lists as lists_module
 from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow

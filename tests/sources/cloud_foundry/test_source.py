@@ -13,7 +13,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from promproxy.errors import SourceError, Unreachable
-from promproxy.http.fetch import Fetcher
+from promproxy.outbound.fetch import Fetcher
 from promproxy.secret import Secret
 from promproxy.simulation import Size
 from promproxy.sources.cloud_foundry.api import Api
@@ -23,7 +23,7 @@ from promproxy.sources.cloud_foundry.rules import Rule, Selector
 from promproxy.sources.cloud_foundry.source import CloudFoundrySource
 from promproxy.sources.cloud_foundry.targets import Style
 from promproxy.sources.cloud_foundry.uaa import Credentials
-from promproxy.target import Delivery, LeftOut, Target
+from promproxy.targets.target import Delivery, LeftOut, Target
 from tests.fakes import settle
 from tests.simulation.support import World
 from tests.sources.cloud_foundry.support import (

@@ -7,7 +7,6 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.labels import MAX_LABEL_BYTES
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
 from promproxy.sources.cloud_foundry.targets import (
     MAX_META_BYTES,
@@ -17,7 +16,8 @@ from promproxy.sources.cloud_foundry.targets import (
     Style,
     targets_of,
 )
-from promproxy.target import Dropped, LeftOut, Target
+from promproxy.targets.labels import MAX_LABEL_BYTES
+from promproxy.targets.target import Dropped, LeftOut, Target
 from tests.sources.cloud_foundry.support import app, inventory, process, route, to
 
 SHOP = inventory(app(), process(instances=2), route())

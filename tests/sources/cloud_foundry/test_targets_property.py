@@ -27,7 +27,7 @@ from promproxy.sources.cloud_foundry.resources import (
 )
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
 from promproxy.sources.cloud_foundry.targets import Inventory, Style, targets_of
-from promproxy.target import LeftOut, Target
+from promproxy.targets.target import LeftOut, Target
 from tests.sources.cloud_foundry.reference import Expected, expected_targets
 
 NAMES = ("shop", "Shop", "shop-2", "prod")

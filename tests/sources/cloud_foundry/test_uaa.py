@@ -13,7 +13,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import DeadlinePassed, SourceError, Unreachable
-from promproxy.http.fetch import Answer
+from promproxy.outbound.fetch import Answer
 from promproxy.secret import Secret
 from promproxy.sources.cloud_foundry.uaa import SECONDS_AFTER_REFUSAL, Credentials, TokenKeeper
 from tests.simulation.support import World, sample

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.http.fetch import Answer
+from promproxy.outbound.fetch import Answer
 from promproxy.simulation.faults import ANSWERS
 from promproxy.sources.cloud_foundry.verdict import Verdict, judge
 from tests.simulation.support import sample

@@ -10,15 +10,15 @@ from twisted.internet.error import ConnectionLost
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 
-from promproxy.access import Access, Role
-from promproxy.web.passwords import Passwords
-from promproxy.web.server.peer import Peer
-from promproxy.web.server.site import PromproxySite
-from promproxy.web.tokens import Tokens
+from promproxy.server.access import Access, Role
+from promproxy.server.bearer_tokens import Tokens
+from promproxy.server.passwords import Passwords
+from promproxy.server.peer import Peer
+from promproxy.server.site import PromproxySite
 from tests import go_client
+from tests.daemon.test_service import ServiceTestCase
 from tests.fakes import Answer, Caller, parse_answer, settle
 from tests.go_client import EXPOSITION, Responses, ScrapeRequest
-from tests.test_service import ServiceTestCase
 
 SOURCE = "{name: nat, pushprox: {}}"
 TARGET = "/singleTargetMetrics/nat/web-1:9100/metrics"

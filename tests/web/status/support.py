@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from promproxy.web.results import Record
+from promproxy.scrape.results import Record
 from tests.fakes import make_target
 
 

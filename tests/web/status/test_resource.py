@@ -14,8 +14,8 @@ from twisted.web.resource import Resource
 from promproxy import __version__
 from promproxy.errors import SourceError, Unreachable
 from promproxy.registry import Registry
-from promproxy.target import Delivery, Dropped, LeftOut
-from promproxy.web.results import Results
+from promproxy.scrape.results import Results
+from promproxy.targets.target import Delivery, Dropped, LeftOut
 from promproxy.web.status.resource import MOST_WAITING, ConfigurationText, StatusResource
 from tests.fakes import Caller, FakeOutbound, ScriptedSource, make_registry, make_target, settle
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.web.results import Record
+from promproxy.scrape.results import Record
 from promproxy.web.status.query import Query
 from promproxy.web.status.selection import A_STEP, MOST_SORTED, ON_A_PAGE, Selection
 from tests.fakes import make_target

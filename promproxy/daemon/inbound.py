@@ -1,0 +1,170 @@
+"""How callers reach us, which may change at any time: TLS, users and roles as they are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from promproxy.config import schema
+from promproxy.config.files import files_in
+from promproxy.config.load import load_web_file
+from promproxy.config.web_file import WebFile
+from promproxy.daemon.access import make_access, make_tokens, remarks
+from promproxy.daemon.web import Web, header_lines, make_web
+from promproxy.errors import ConfigError
+from promproxy.server.access import Access
+from promproxy.server.bearer_tokens import Tokens
+from promproxy.server.passwords import CheckQueue, Passwords
+from promproxy.server.site import PromproxySite
+from promproxy.server.tls import ServerConnections, TlsFactory
+
+log = Logger()
+
+
+@frozen(eq=False)
+class InboundSettings:
+    """What both configuration files say of callers, checked and built; see `prepare`.
+
+    ``files`` are those that they name for it.
+    """
+
+    web: Web
+    access: Access
+    tokens: Tokens
+    remarks: frozenset[str]
+    files: tuple[Path, ...]
+
+
+def prepare(
+    config: schema.Config, settings: WebFile, before: InboundSettings | None = None
+) -> InboundSettings:
+    """Build all that may fail, in a thread. Raises ConfigError."""
+    for description in config.listen:
+        if settings.tls_server_config is not None and description.startswith("ssl:"):
+            raise ConfigError(f"listen: {description} would be TLS in TLS; write tcp: here")
+    return InboundSettings(
+        web=make_web(settings, before.web if before else None),
+        access=make_access(config, settings),
+        tokens=make_tokens(config, before.tokens if before else Tokens()),
+        remarks=frozenset(remarks(config, settings)),
+        files=named_files(config, settings),
+    )
+
+
+def named_files(config: schema.Config, settings: WebFile) -> tuple[Path, ...]:
+    """Those of certificates, keys and tokens."""
+    return (*files_in(settings), *files_in(config.roles))
+
+
+@define(eq=False)
+class Inbound:
+    """Has a site reached as the settings say.
+
+    ``file`` is the web configuration file, None without one. ``password_threads`` are for checks
+    of passwords alone: a flood of those must not keep anything else waiting.
+    """
+
+    _reactor: Any
+    _site: PromproxySite
+    _password_threads: ThreadPool
+    _file: Path | None
+    _settings: InboundSettings
+    files: tuple[Path, ...] = field(default=(), init=False)
+    _checks: CheckQueue = field(init=False)
+    _connections: ServerConnections | None = field(default=None, init=False)
+    _passwords: Passwords | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings = self._settings
+        self._checks = CheckQueue(
+            lambda check: deferToThreadPool(self._reactor, self._password_threads, check)
+        )
+        self._watch(settings.files)
+        if settings.web.tls is not None:
+            self._connections = ServerConnections(settings.web.tls)
+        self._use_users(settings.web)
+        self._apply(settings)
+
+    @property
+    def certificate_end(self) -> float | None:
+        """When our certificate ends, in seconds of the epoch; None without TLS."""
+        tls = self._settings.web.tls
+        return None if tls is None else tls.not_after
+
+    @property
+    def remarks(self) -> Collection[str]:
+        """What the configuration has that is not wrong, but hardly meant, a line each."""
+        return self._settings.remarks
+
+    def start(self) -> None:
+        """Be ready for passwords, and say what is worth a warning."""
+        self._password_threads.start()
+        self._warn(self._settings.remarks)
+        self._warn_if_open()
+
+    def stop(self) -> None:
+        """Check no more passwords."""
+        self._checks.stop()
+        self._password_threads.stop()
+
+    @property
+    def factory(self) -> IProtocolFactory:
+        """What to listen with."""
+        if self._connections is None:
+            return self._site
+        return TlsFactory(self._connections, self._site)
+
+    def read(self, config: schema.Config) -> InboundSettings:
+        """Read the file anew, in a thread; nothing is changed by it. Raises ConfigError."""
+        settings = WebFile() if self._file is None else load_web_file(self._file)
+        self._watch(named_files(config, settings))
+        return prepare(config, settings, self._settings)
+
+    def use(self, settings: InboundSettings) -> None:
+        """Go on with these: TLS for new connections, all else from the next request on."""
+        before, self._settings = self._settings, settings
+        if settings.web is not before.web:
+            log.info("the web configuration file, or a file that it names, was read anew")
+            if self._connections is not None and settings.web.tls is not None:
+                self._connections.newest = settings.web.tls
+            if settings.web.settings.basic_auth_users != before.web.settings.basic_auth_users:
+                self._use_users(settings.web)
+        if settings.tokens != before.tokens:
+            log.info("the tokens of roles have changed")
+        self._apply(settings)
+        if settings.access.is_open and not before.access.is_open:
+            self._warn_if_open()
+        self._warn(settings.remarks - before.remarks)
+
+    def _warn(self, remarks: Iterable[str]) -> None:
+        for remark in sorted(remarks):
+            log.warn("{remark}", remark=remark)
+
+    def _warn_if_open(self) -> None:
+        """Say so where nobody has to say who they are."""
+        access = self._settings.access
+        if access.is_open:
+            log.warn(
+                "there are no users: whoever reaches promproxy can read and scrape all targets, "
+                "and {whom} can reload it (see docs/web-config.md)",
+                whom="anybody" if access.open_admin else "callers on this host",
+            )
+
+    def _watch(self, files: Iterable[Path]) -> None:
+        """Also where the settings cannot be used: a file may be put right."""
+        self.files = (*files, *(() if self._file is None else (self._file,)))
+
+    def _use_users(self, web: Web) -> None:
+        users = web.settings.basic_auth_users
+        self._passwords = Passwords(users, self._checks) if users else None
+
+    def _apply(self, settings: InboundSettings) -> None:
+        self._site.gate.use(settings.access, self._passwords, settings.tokens)
+        self._site.header_lines = header_lines(settings.web.settings.http_server_config)

@@ -1,0 +1,182 @@
+"""The daemon: a configuration becomes something that runs, listens, and reads it again."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import define, field
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from promproxy.config import schema
+from promproxy.config.load import load_web_file
+from promproxy.config.web_file import WebFile
+from promproxy.daemon.generation import GenerationMaker
+from promproxy.daemon.inbound import Inbound, prepare
+from promproxy.daemon.running import Running
+from promproxy.errors import ConfigError
+from promproxy.outbound.client import Outbound
+from promproxy.registry import Registry
+from promproxy.server.passwords import THREADS
+from promproxy.server.site import PromproxySite
+from promproxy.systemd.notify import READY, STOPPING
+from promproxy.systemd.sockets import inherited_endpoint
+from promproxy.tunnel.agent import TunnelAgent
+
+T = TypeVar("T")
+
+log = Logger()
+
+
+class StartError(SystemExit, Exception):
+    """The daemon cannot start; its text is all that is shown, and the exit status is 1.
+
+    It is an Exception too, since that is all that a twistd in the background passes on to the one
+    in the foreground, which would wait for ever.
+    """
+
+
+@define(eq=False)
+class Daemon(Service):
+    """Listens, starts, reloads when the signal for that comes, and stops."""
+
+    _reactor: Any
+    _running: Running
+    _endpoints: Sequence[tuple[str, IStreamServerEndpoint]]
+    _on_state: Callable[[str], None]
+    _ports: list[IListeningPort] = field(factory=list, init=False)
+    _handler_before: Any = field(default=None, init=False)
+
+    @property
+    def registry(self) -> Registry:
+        """What is known of sources and targets."""
+        return self._running.registry
+
+    @property
+    def site(self) -> PromproxySite:
+        """What is served."""
+        return self._running.site
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is hardly meant in what is configured, a line each."""
+        return [*self._running.generation.warnings, *sorted(self._running.inbound.remarks)]
+
+    def privilegedStartService(self) -> None:
+        """Listen, while a privileged port may still be had.
+
+        Raises StartError where an address cannot be had.
+        """
+        raise_file_limit()
+        forbid_core_dumps()
+        self._running.files.load()
+        # twistd has no handler, and without one this signal ends the process.
+        self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
+        for description, endpoint in self._endpoints:
+            listening = endpoint.listen(self._running.inbound.factory)
+            failures: list[Failure] = []
+            listening.addCallbacks(self._ports.append, failures.append)
+            if failures:
+                failures[0].trap(CannotListenError, OSError)
+                why = getattr(failures[0].value, "socketError", failures[0].value)
+                raise StartError(f"promproxy: cannot listen on {description}: {why}")
+
+    def startService(self) -> None:
+        """Begin to refresh."""
+        super().startService()
+        # All that was loaded stays for good: a full collection need not look at it each time,
+        # which took 40 ms.
+        gc.collect()
+        gc.freeze()
+        self._running.start()
+        for port in self._ports:
+            log.info("listening on {address}", address=port.getHost())
+        self._on_state(READY)
+
+    def reload(self) -> None:
+        """Read the configuration again; how that ends is logged."""
+        self._running.reload().addErrback(lambda failure: failure.trap(ConfigError))
+
+    def _hung_up(self, *_arguments: object) -> None:
+        # In the middle of whatever the reactor does, so only this much.
+        self._reactor.callFromThread(self.reload)
+
+    def stopService(self) -> Deferred[None]:
+        """Listen no more, answer what is under way for a few seconds, then let go of everything."""
+        super().stopService()
+        self._on_state(STOPPING)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
+        await self._running.stop()
+        if self._handler_before is not None:
+            signal.signal(signal.SIGHUP, self._handler_before)
+
+
+def raise_file_limit() -> None:
+    """Every connection takes a file descriptor, and the soft limit is often 1024."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def forbid_core_dumps() -> None:
+    """A core holds every secret. The hard limit stays, for whoever raises this one to debug."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def _no_file() -> schema.Config:
+    raise ConfigError("there is no configuration file to read again")
+
+
+def make_daemon(
+    config: schema.Config,
+    reactor: Any,
+    *,
+    load: Callable[[], schema.Config] = _no_file,
+    on_state: Callable[[str], None] = lambda state: None,
+    inherited: Iterable[int] = (),
+    web_file: Path | None = None,
+) -> Daemon:
+    """The service for a configuration; nothing is listened on or asked yet. Raises ConfigError.
+
+    ``load`` reads the configuration anew. ``on_state`` is told READY, RELOADING and STOPPING.
+    ``inherited`` are file descriptors of sockets to listen on instead of what is configured.
+    ``web_file`` is the web configuration file.
+    """
+
+    def in_thread(work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
+    inbound = prepare(config, WebFile() if web_file is None else load_web_file(web_file))
+    password_threads = ThreadPool(0, THREADS, "passwords")
+
+    def make_inbound(site: PromproxySite) -> Inbound:
+        return Inbound(reactor, site, password_threads, web_file, inbound)
+
+    tunnel = TunnelAgent(reactor)
+    maker = GenerationMaker(
+        reactor=reactor,
+        in_thread=in_thread,
+        outbound=Outbound(tunnel=tunnel),
+        tunnel=tunnel,
+        scheme="http" if inbound.web.tls is None else "https",
+    )
+    generation = maker.make(config)
+    endpoints = [inherited_endpoint(reactor, descriptor) for descriptor in inherited]
+    if not endpoints:
+        endpoints = list(zip(config.listen, generation.endpoints, strict=True))
+    running = Running(maker, generation, load, on_state, make_inbound)
+    return Daemon(reactor, running, endpoints, on_state)

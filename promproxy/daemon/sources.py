@@ -1,0 +1,156 @@
+"""Sources built from what the configuration says of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve, field, frozen
+from twisted.internet.defer import Deferred
+
+from promproxy.config import cloud_foundry, schema
+from promproxy.config.http_client import HttpClient
+from promproxy.daemon.profiles import make_fetcher, make_profile
+from promproxy.daemon.tls import TLSProfiles
+from promproxy.daemon.tunnel import client_rules
+from promproxy.outbound.agent import OutboundAgent
+from promproxy.outbound.client import Outbound
+from promproxy.outbound.document import DocumentClient
+from promproxy.outbound.fetch import Fetcher
+from promproxy.secret import Secret
+from promproxy.sources import Source
+from promproxy.sources.cloud_foundry.api import Api
+from promproxy.sources.cloud_foundry.lists import Lists
+from promproxy.sources.cloud_foundry.router_check import RouterCheck
+from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.source import CloudFoundrySource
+from promproxy.sources.cloud_foundry.targets import Style
+from promproxy.sources.cloud_foundry.uaa import Credentials
+from promproxy.sources.files import FilesSource
+from promproxy.sources.groups import GroupRules
+from promproxy.sources.http_sd import HttpSdSource
+from promproxy.sources.pushprox.source import PushProxSource
+from promproxy.tunnel.agent import TunnelAgent
+
+
+@frozen(kw_only=True)
+class SourceMaker:
+    """Makes sources of every kind; all of them share what stands here.
+
+    ``agents`` are those through which they ask for their targets.
+    """
+
+    reactor: Any
+    in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    outbound: Outbound
+    tunnel: TunnelAgent
+    promregator_labels: bool
+    tls_profiles: TLSProfiles = field(factory=TLSProfiles)
+    agents: list[OutboundAgent] = field(factory=list, init=False)
+
+    def make(self, source: schema.Source, config: schema.Config) -> Source:
+        """The source that a part of the configuration describes. Raises ConfigError."""
+        if source.cloud_foundry is not None:
+            return self._cloud_foundry(source, source.cloud_foundry, config)
+        if source.http_sd is not None:
+            return self._http_sd(source, source.http_sd)
+        if source.pushprox is not None:
+            return PushProxSource(
+                source.name,
+                source.interval,
+                client_rules(source),
+                source.pushprox.startup_hold,
+                self.tunnel,
+                self.reactor,
+            )
+        assert source.files is not None  # the schema saw to it that there is one kind
+        return FilesSource(
+            source.name,
+            source.interval,
+            source.files.paths,
+            _group_rules(source),
+            self.reactor,
+            self.in_thread,
+        )
+
+    def _http_sd(self, source: schema.Source, http_sd: schema.HttpSd) -> Source:
+        fetcher = self._fetcher(http_sd, http_sd.timeout, http_sd.max_size)
+        rules = evolve(_group_rules(source), allowed_hosts=http_sd.allowed_hosts)
+        client = DocumentClient(http_sd.url, source.interval, fetcher)
+        return HttpSdSource(source.name, source.interval, client, rules, self.reactor)
+
+    def _cloud_foundry(
+        self, source: schema.Source, cf: cloud_foundry.CloudFoundry, config: schema.Config
+    ) -> Source:
+        credentials = Credentials(
+            username=cf.username,
+            password=cf.password or Secret(),
+            client_id=cf.client_id or "cf",
+            client_secret=cf.client_secret or Secret(),
+        )
+        api = Api.with_login(
+            cf.api_url,
+            self._fetcher(cf, cf.timeout, cf.max_page_size),
+            self.reactor,
+            random.random,
+            cf.max_requests_per_second,
+            credentials,
+        )
+        style = Style(
+            source=source.name,
+            rules=tuple(_rule(rule, source.outbound, config) for rule in cf.select),
+            exclude=tuple(_selector(selector) for selector in cf.exclude),
+            by_process=cf.instance_routing == "process",
+            router=cf.router,
+            promregator_labels=self.promregator_labels,
+        )
+        return CloudFoundrySource(
+            source.name,
+            source.interval,
+            Lists(api, self.reactor),
+            style,
+            self.reactor,
+            cf.max_loss_percent / 100,
+            RouterCheck(self.outbound),
+        )
+
+    def _fetcher(self, http: HttpClient, timeout: float, max_size: int) -> Fetcher:
+        profile = make_profile(self.reactor, http, self.tls_profiles.get)
+        self.agents.extend(profile.agents)
+        return make_fetcher(self.reactor, profile, timeout, max_size)
+
+
+def _group_rules(source: schema.Source) -> GroupRules:
+    return GroupRules(source=source.name, outbound=source.outbound, honor_job=source.honor_job)
+
+
+def _selector(selector: cloud_foundry.CloudFoundrySelector) -> Selector:
+    return Selector(
+        org=selector.org,
+        org_regex=selector.org_regex,
+        org_guid=selector.org_guid,
+        space=selector.space,
+        space_regex=selector.space_regex,
+        space_guid=selector.space_guid,
+        app=selector.app,
+        app_regex=selector.app_regex,
+        label_selector=selector.label_selector,
+    )
+
+
+def _rule(rule: cloud_foundry.CloudFoundryRule, outbound: str, config: schema.Config) -> Rule:
+    profile = rule.outbound or outbound
+    return Rule(
+        selector=_selector(rule),
+        paths=rule.paths or (rule.path or "/metrics",),
+        scheme=rule.scheme,
+        annotations=rule.annotations,
+        preferred_routes=rule.preferred_route_regex,
+        internal_port=rule.internal_route_port,
+        process_types=rule.process_types,
+        override=rule.override_route_and_path,
+        outbound=profile,
+        labels=rule.labels,
+        may_be_http=not (profile and config.outbound[profile].has_credentials),
+    )

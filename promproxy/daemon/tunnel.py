@@ -1,0 +1,111 @@
+"""PushProx's pages, and what a configuration says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource
+
+from promproxy.config import schema
+from promproxy.metrics import Metrics
+from promproxy.registry import Registry
+from promproxy.scrape.resource import ScrapeResource
+from promproxy.server.site import NoProxyResource
+from promproxy.sources.pushprox.targets import AllowRule, ClientRules, TargetRule
+from promproxy.tunnel.agent import TunnelAgent
+from promproxy.tunnel.exchange import ExchangeLimits
+from promproxy.web.pushprox.clients import ClientsResource
+from promproxy.web.pushprox.metrics import TunnelMetrics
+from promproxy.web.pushprox.poll import PollResource
+from promproxy.web.pushprox.proxied import ProxiedResource
+from promproxy.web.pushprox.push import PushResource
+
+BODY_PATHS = ("/poll", "/push")
+
+
+def client_rules(source: schema.Source) -> ClientRules:
+    """What a source says of its clients; it is one of the kind pushprox."""
+    assert source.pushprox is not None
+    return ClientRules(
+        source=source.name,
+        targets=tuple(
+            TargetRule(
+                port=rule.port,
+                path=rule.path,
+                scheme=rule.scheme,
+                fqdn_regex=rule.fqdn_regex,
+                labels=rule.labels,
+            )
+            for rule in source.pushprox.targets
+        ),
+        allow=tuple(
+            AllowRule(port=rule.port, path_regex=rule.path_regex) for rule in source.pushprox.allow
+        ),
+        honor_job=source.honor_job,
+    )
+
+
+@define(eq=False)
+class TunnelPages:
+    """They live as long as the process, so that a reload keeps clients and their polls."""
+
+    tunnel: TunnelAgent
+    _registry: Registry
+    _scrapes: ScrapeResource
+    _metrics: Metrics
+    _clock: IReactorTime
+    _counts: TunnelMetrics = field(init=False)
+    _poll: PollResource = field(init=False)
+    _pages: Mapping[str, IResource] = field(init=False)
+    _source: schema.Source | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        tunnel, clock = self.tunnel, self._clock
+        counts = self._counts = TunnelMetrics(tunnel)
+        self._poll = PollResource(tunnel, counts, clock, max_age=0.0)
+        self._pages = {
+            "/poll": self._poll,
+            "/push": PushResource(tunnel, counts, clock),
+            "/clients": ClientsResource(tunnel, counts, clock),
+        }
+        tunnel.on_change = self._clients_changed
+
+    @property
+    def pages(self) -> Mapping[str, IResource]:
+        """By path; none where no source needs them."""
+        return self._pages if self._source is not None else {}
+
+    def proxy(self) -> IResource:
+        """What answers requests in absolute form."""
+        if self._source is None:
+            return NoProxyResource()
+        rules = client_rules(self._source)
+        return ProxiedResource(self.tunnel, self._registry, self._scrapes, self._counts, rules)
+
+    def use(self, config: schema.Config) -> None:
+        """Go on as another configuration says."""
+        source = self._source = next((one for one in config.sources if one.pushprox), None)
+        self._counts.watch(self._metrics.registry, source is not None)
+        if source is None or source.pushprox is None:
+            self.tunnel.dismiss("promproxy has no source of the kind pushprox any more")
+            return
+        settings = source.pushprox
+        self._poll.max_age = settings.poll_max_age
+        self.tunnel.use(
+            ExchangeLimits(
+                registration_timeout=settings.registration_timeout,
+                max_clients=settings.max_clients,
+                max_waiting=settings.max_waiting,
+            )
+        )
+
+    def _clients_changed(self) -> None:
+        if self._source is not None:
+            self._registry.changed(self._source.name)
+
+    def stop(self) -> None:
+        """Send all clients away at once."""
+        self.tunnel.stop()
+        self._poll.stop()

@@ -1,0 +1,244 @@
+"""The outbound client: one agent per outbound profile, so that profiles share no connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, gatherResults
+
+from promproxy.errors import Unreachable
+from promproxy.outbound.agent import OutboundAgent
+from promproxy.outbound.guard import NOTHING_DENIED, Guard
+from promproxy.outbound.http_proxy import PROXY_REFUSED
+from promproxy.outbound.networks import Networks
+from promproxy.outbound.origin import HttpProxy, Origin, Router
+from promproxy.outbound.request import render_headers, start_request
+from promproxy.outbound.response import Response
+from promproxy.outbound.tokens import Tokens
+from promproxy.targets.target import Target
+
+REMEMBERED_ORIGINS = 16384
+_METHODS = (b"GET", b"HEAD")
+_AUTHORIZATION = b"Authorization: %b\r\n"
+#: What asks a client of PushProx to scrape by https (its cmd/client/main.go).
+TUNNELLED_HTTPS = "_scheme=https"
+
+
+@frozen(kw_only=True)
+class Profile:
+    """How to reach the targets of one outbound profile.
+
+    ``authorization`` is the value of an ``Authorization`` header; ``tokens`` has one that changes,
+    for which ``token_agent`` asks.
+    """
+
+    agent: OutboundAgent
+    proxy: HttpProxy | None = None
+    authorization: bytes | None = field(default=None, repr=False)
+    tokens: Tokens | None = None
+    token_agent: OutboundAgent | None = None
+
+    @property
+    def agents(self) -> tuple[OutboundAgent, ...]:
+        """All that ask on the profile's behalf."""
+        return (self.agent,) if self.token_agent is None else (self.agent, self.token_agent)
+
+    def close(self) -> Deferred[list[None]]:
+        """Close idle connections; fires when they are closed."""
+        return gatherResults([agent.close() for agent in self.agents])
+
+
+class Sends(Protocol):
+    """An agent, as far as scrapes need one."""
+
+    def send(self, origin: Origin, head: bytes, *, head_only: bool = False) -> Deferred[Response]:
+        """As `promproxy.outbound.agent.OutboundAgent.send`."""
+
+
+@frozen(eq=False)
+class Prepared:
+    """The constant part of a target's requests: where they go, and how they begin."""
+
+    agent: Sends
+    origin: Origin
+    get: bytes = field(repr=False)
+    head: bytes = field(repr=False)
+    tokens: Tokens | None = None
+
+
+@define(eq=False)
+class Outbound:
+    """Sends scrapes. The profile ``""`` is the default one and must be among them.
+
+    ``version`` grows whenever `prepare` may yield something else than before. ``tunnel`` is the
+    agent of targets that are tunnelled; without it there may be none.
+    """
+
+    _profiles: Mapping[str, Profile] = field(factory=dict)
+    _guard: Guard = NOTHING_DENIED
+    tunnel: Sends | None = field(default=None, kw_only=True)
+    version: int = field(default=0, init=False)
+    _former: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
+    _origin: Callable[..., Origin] = field(
+        factory=lambda: lru_cache(REMEMBERED_ORIGINS)(_origin), init=False
+    )
+
+    def use(
+        self,
+        profiles: Mapping[str, Profile],
+        unsettled: Collection[str] = (),
+        guard: Guard = NOTHING_DENIED,
+    ) -> None:
+        """Go on with other profiles; those that are not among them close their connections.
+
+        ``unsettled`` are sources whose targets are still those that were found under former
+        settings. They keep the former profiles until `settled`: new credentials go only to targets
+        that were chosen by the settings that came with them.
+        """
+        self._former = {source: self._profiles_of(source) for source in unsettled}
+        kept = {profile.agent for profile in profiles.values()}
+        for profile in self._profiles.values():
+            if profile.agent not in kept:
+                profile.close()
+        self._profiles, self._guard = profiles, guard
+        self.version += 1
+
+    @property
+    def unsettled(self) -> Collection[str]:
+        """The sources whose targets keep former profiles."""
+        return self._former.keys()
+
+    def settled(self, source: str) -> None:
+        """All targets of a source are from now on those that its newest settings led to."""
+        if self._former.pop(source, None) is not None:
+            self.version += 1
+
+    def _profiles_of(self, source: str) -> Mapping[str, Profile]:
+        return self._former.get(source, self._profiles)
+
+    def prepare(self, target: Target) -> Prepared:
+        """What all scrapes of a target have in common, for `send`; worth keeping."""
+        return self._prepare(target, self._profiles_of(target.source))
+
+    def prepare_new(self, target: Target) -> Prepared:
+        """The same for a target that its source is about to deliver."""
+        return self._prepare(target, self._profiles)
+
+    def _prepare(self, target: Target, profiles: Mapping[str, Profile]) -> Prepared:
+        if target.is_tunnelled:
+            return self._prepare_tunnelled(target)
+        profile = profiles[target.outbound]
+        denied = self._guard.denied_for(target)
+        origin = self._origin(
+            target.scheme, target.host, target.port, target.router, profile.proxy, denied
+        )
+        path = f"{target.path}?{target.query}" if target.query else target.path
+        headers = [(name.encode(), value.encode()) for name, value in target.headers]
+        if profile.authorization is not None:
+            headers.append((b"Authorization", profile.authorization))
+        lines = render_headers(headers)
+        starts = (start_request(origin, method, path.encode("ascii")) for method in _METHODS)
+        get, head = (start + lines for start in starts)
+        return Prepared(profile.agent, origin, get, head, profile.tokens)
+
+    def _prepare_tunnelled(self, target: Target) -> Prepared:
+        """In absolute form, in which the client is told to use https by a parameter."""
+        assert self.tunnel is not None
+        query = [target.query] if target.query else []
+        if target.scheme == "https":
+            query.append(TUNNELLED_HTTPS)
+        origin = self._origin("http", target.host, target.port, "", None, None)
+        url = f"http://{target.host}:{target.port}{target.path}{'?' if query else ''}"
+        uri = (url + "&".join(query)).encode("ascii")
+        get, head = (start_request(origin, method, uri) for method in _METHODS)
+        return Prepared(self.tunnel, origin, get, head)
+
+    def send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
+        """Ask a target by GET or HEAD; fires when the head of its answer is there.
+
+        ``lines`` are more header lines, each with its line end. Fails with ScrapeError;
+        cancelling gives the request up.
+        """
+        if prepared.tokens is None:
+            return self._send(prepared, method, lines)
+        return self._send_with_token(prepared, prepared.tokens, method, lines)
+
+    def _send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
+        head_only = method == b"HEAD"
+        start = prepared.head if head_only else prepared.get
+        request = b"%b%b\r\n" % (start, lines)
+        origin = prepared.origin
+        sending = prepared.agent.send(origin, request, head_only=head_only)
+        if origin.proxy is not None and not origin.tunnel:
+            sending.addCallback(_unless_proxy_refused)
+        return sending
+
+    def _send_with_token(
+        self, prepared: Prepared, tokens: Tokens, method: bytes, lines: bytes
+    ) -> Deferred[Response]:
+        """Send at once where there is a token; where the target refuses it, once more."""
+        value = tokens.value
+        if value is None:
+            return tokens.get().addCallback(
+                lambda _value: self._send_with_token(prepared, tokens, method, lines)
+            )
+
+        def unless_refused(response: Response) -> Response | Deferred[Response]:
+            if response.code != 401 or not tokens.refused(value):
+                return response
+            response.stopProducing()
+            return tokens.get(other_than=value).addCallback(
+                lambda another: self._send(prepared, method, _AUTHORIZATION % another + lines)
+            )
+
+        return self._send(prepared, method, _AUTHORIZATION % value + lines).addCallback(
+            unless_refused
+        )
+
+    def close(self) -> Deferred[list[list[None]]]:
+        """Ask for no more tokens, and close idle connections; fires when they are closed."""
+        for profile in self._profiles.values():
+            if profile.tokens is not None:
+                profile.tokens.stop()
+        return gatherResults([profile.close() for profile in self._profiles.values()])
+
+
+def _unless_proxy_refused(response: Response) -> Response:
+    """Of a plain request only the status tells that the proxy, and not the target, answered."""
+    if response.code == 407:
+        response.stopProducing()
+        raise Unreachable(PROXY_REFUSED)
+    return response
+
+
+def _origin(
+    scheme: str,
+    host: str,
+    port: int,
+    router_url: str,
+    proxy: HttpProxy | None,
+    denied: Networks | None,
+) -> Origin:
+    router = router_from(router_url)
+    peer = (router.host, router.port) if router else (host, port)
+    return Origin(
+        scheme=scheme,
+        host=host,
+        port=port,
+        router=router,
+        proxy=proxy.toward(*peer) if proxy else None,
+        denied=denied,
+    )
+
+
+def router_from(url: str) -> Router | None:
+    """The router that a ``scheme://host:port`` names, None for ``""``."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    default = 443 if parts.scheme == "https" else 80
+    return Router(scheme=parts.scheme, host=parts.hostname or "", port=parts.port or default)

@@ -1,0 +1,106 @@
+"""TLS toward upstreams: one context for all hosts of a profile, sessions kept for resumption.
+
+Twisted's own policy makes a context per host, which loads the trusted certificates again each
+time (about a megabyte and 10 ms), and switches sessions off. Here one context serves all hosts.
+OpenSSL verifies the chain during the handshake; the name is verified right after it, by an
+explicit call that must return before the first byte of a request is written. (Verifying in an
+OpenSSL callback would fail open: exceptions there are dropped.)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+from attrs import define, field, frozen
+from OpenSSL import SSL
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import CertificateOptions
+from zope.interface import implementer
+
+from promproxy.errors import Unreachable
+from promproxy.outbound.origin import is_address
+
+
+@frozen
+class TLSProfile:
+    """How to talk TLS with every host of one outbound profile; see :func:`make_tls_profile`."""
+
+    _context: SSL.Context
+    _verify: bool
+    _server_name: str | None
+
+    def creator(self, host: str, session: SSL.Session | None) -> IOpenSSLClientConnectionCreator:
+        """Makes connections that show this host's name and try to resume the session."""
+        return _Creator(self._context, self._server_name or host, session)
+
+    def check_name(self, connection: SSL.Connection, host: str) -> None:
+        """After the handshake: raise :class:`Unreachable` unless the certificate is this host's."""
+        name = self._server_name or host
+        if not self._verify:
+            return
+        try:
+            (verify_ip_address if is_address(name) else verify_hostname)(connection, name)
+        except Exception as error:
+            # Besides VerificationError there are several for certificates that make no sense.
+            raise Unreachable("TLS certificate not accepted") from error
+
+
+def make_tls_profile(
+    *, trust_root: Any, server_name: str | None = None, **certificate_options: Any
+) -> TLSProfile:
+    """A profile.
+
+    ``trust_root``: what :class:`twisted.internet.ssl.CertificateOptions` takes as ``trustRoot``,
+    for instance ``platformTrust()``; None accepts any certificate for any name.
+    ``server_name`` is shown and verified in place of each host's own name.
+    ``certificate_options`` go to ``CertificateOptions`` (privateKey, certificate,
+    raiseMinimumTo, ...).
+    """
+    options = CertificateOptions(
+        trustRoot=trust_root,
+        enableSessions=True,
+        enableSessionTickets=True,
+        **certificate_options,
+    )
+    return TLSProfile(options.getContext(), trust_root is not None, server_name)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+@frozen
+class _Creator:
+    _context: SSL.Context
+    _name: str
+    _session: SSL.Session | None
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        connection = SSL.Connection(self._context, None)
+        connection.set_connect_state()
+        if not is_address(self._name):
+            connection.set_tlsext_host_name(self._name.encode("ascii"))
+        if self._session is not None:
+            connection.set_session(self._session)
+        return connection
+
+
+@define
+class SessionCache:
+    """The newest TLS session of each origin, for at most ``size`` origins."""
+
+    size: int
+    _sessions: OrderedDict[Hashable, SSL.Session] = field(factory=OrderedDict, init=False)
+
+    def keep(self, key: Hashable, session: SSL.Session | None) -> None:
+        """Remember a session; the one that was kept longest ago may be forgotten."""
+        if session is None:
+            return
+        self._sessions[key] = session
+        self._sessions.move_to_end(key)
+        if len(self._sessions) > self.size:
+            self._sessions.popitem(last=False)
+
+    def get(self, key: Hashable) -> SSL.Session | None:
+        """The session to resume, if there is one."""
+        return self._sessions.get(key)

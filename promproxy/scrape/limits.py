@@ -1,0 +1,150 @@
+"""How long a scrape may take, and how many may run at a time: in all, of a host, of a target."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+
+from promproxy.errors import Busy
+from promproxy.targets.target import Target
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """Seconds; see the configuration's section ``scrape``."""
+
+    default: float = 10.0
+    maximum: float = 60.0
+    offset: float = 0.25
+
+    def deadline_in(self, header: bytes | None) -> float:
+        """Seconds until a scrape must have been answered, from the caller's time-out header.
+
+        A header that names no positive number counts as absent. A time-out shorter than twice the
+        offset is halved, so that there is always time left to scrape.
+        """
+        asked = _positive_number(header)
+        timeout = min(self.default if asked is None else asked, self.maximum)
+        return max(timeout - self.offset, timeout / 2)
+
+
+def _positive_number(header: bytes | None) -> float | None:
+    try:
+        number = float(header) if header is not None else math.nan
+    except ValueError:
+        return None
+    return number if number > 0 else None
+
+
+@define(eq=False)
+class _Places:
+    """So many places; who finds none waits in line."""
+
+    limit: int
+    taken: int = 0
+    _given_back: int = 0  # and not handed on yet
+    _line: OrderedDict[Deferred[None], None] = field(factory=OrderedDict)
+
+    def take_at_once(self) -> bool:
+        if self.taken >= self.limit:
+            return False
+        self.taken += 1
+        return True
+
+    def turn(self) -> Deferred[None]:
+        """Fires when a place has been given."""
+        turn: Deferred[None] = Deferred(self._line.pop)  # where the wait is cancelled
+        self._line[turn] = None
+        return turn
+
+    def give_back(self) -> None:
+        self._given_back += 1
+        if self._given_back > 1:
+            return  # to the loop below, or a long line of those that fail at once were too deep
+        while self._given_back:
+            if self._line:
+                turn, _ = self._line.popitem(last=False)
+                turn.callback(None)  # the place changes hands, and may come back at once
+            else:
+                self.taken -= 1
+            self._given_back -= 1
+
+
+@define(eq=False)
+class Limits:
+    """Places for scrapes; they wait for one in the order in which they came.
+
+    A host is the host and port of the target's URL. One at its limit holds no place in all, so
+    that a stalled host delays nobody else.
+    """
+
+    _in_all: int
+    _per_host: int
+    _per_target: int
+    _everyone: _Places = field(init=False)
+    _hosts: dict[tuple[str, int], _Places] = field(factory=dict, init=False)
+    _targets: dict[str, int] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._everyone = _Places(self._in_all)
+
+    def enter(self, target: Target) -> Coroutine[Any, Any, None] | None:
+        """Take a place; where there is none, await what this returns.
+
+        Raises Busy where the target has enough. `leave` must follow, unless this raises, or what
+        it returns is cancelled.
+        """
+        running = self._targets.get(target.id, 0)
+        if running >= self._per_target:
+            raise Busy(f"{running} scrapes of it are under way already")
+        self._targets[target.id] = running + 1
+        key = (target.host, target.port)
+        host = self._hosts.get(key)
+        if host is None:
+            host = self._hosts[key] = _Places(self._per_host)
+        if not host.take_at_once():
+            return self._wait(target, host)
+        if not self._everyone.take_at_once():
+            return self._wait_in_all(target)
+        return None
+
+    async def _wait(self, target: Target, host: _Places) -> None:
+        try:
+            await host.turn()
+        except BaseException:
+            self._leave_target(target)
+            raise
+        if not self._everyone.take_at_once():
+            await self._wait_in_all(target)
+
+    async def _wait_in_all(self, target: Target) -> None:
+        try:
+            await self._everyone.turn()
+        except BaseException:
+            self._leave_host(target)
+            raise
+
+    def leave(self, target: Target) -> None:
+        """Give the place back."""
+        self._everyone.give_back()
+        self._leave_host(target)
+
+    def _leave_host(self, target: Target) -> None:
+        key = (target.host, target.port)
+        host = self._hosts[key]
+        host.give_back()
+        if not host.taken:
+            del self._hosts[key]
+        self._leave_target(target)
+
+    def _leave_target(self, target: Target) -> None:
+        left = self._targets[target.id] - 1
+        if left:
+            self._targets[target.id] = left
+        else:
+            del self._targets[target.id]

@@ -1,0 +1,105 @@
+"""What is kept of each target between its scrapes: how to ask it, and how its last scrape ended."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from promproxy.errors import ScrapeError
+from promproxy.outbound.client import Outbound, Prepared
+from promproxy.registry import Registry
+from promproxy.targets.target import Target
+
+log = Logger()
+
+
+@define(eq=False)
+class Record:
+    """One target. ``outcome`` is ``""`` before its first scrape ended; see `outcome_of` and
+    `ScrapeResource` for the others. ``began`` is the clock's; ``status`` is the target's own, 0
+    where it gave none; ``error`` says why there was no whole answer.
+    """
+
+    target: Target
+    prepared: Prepared = field(repr=False)
+    version: int  # of the outbound client, when it prepared this
+    outcome: str = ""
+    status: int = 0
+    began: float = 0.0
+    seconds: float = 0.0
+    size: int = 0
+    error: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the last scrape succeeded."""
+        return self.outcome == "success"
+
+
+@define(eq=False)
+class Results:
+    """The records of all targets that were scraped; those of former targets go in time.
+
+    So do those of targets that were never listed, once there are ``spare`` of them.
+    """
+
+    _registry: Registry
+    _outbound: Outbound
+    _spare: int = 0
+    _records: dict[str, Record] = field(factory=dict, init=False)
+
+    def of(self, target: Target) -> Record:
+        """The record of a target of the snapshot."""
+        record = self._records.get(target.id)
+        if record is None:
+            self._forget_former_targets()
+            record = self._records[target.id] = Record(target, *self._prepare(target))
+        elif record.version != self._outbound.version:  # under another configuration
+            record.target = target
+            record.prepared, record.version = self._prepare(target)
+        elif record.target is not target:  # delivered anew, and most likely as it was
+            if record.target != target:
+                record.prepared = self._outbound.prepare(target)
+            record.target = target
+        return record
+
+    def _prepare(self, target: Target) -> tuple[Prepared, int]:
+        return self._outbound.prepare(target), self._outbound.version
+
+    def last(self, target_id: str) -> Record | None:
+        """The record of a target, None where it was not scraped yet."""
+        return self._records.get(target_id)
+
+    def note(
+        self,
+        record: Record,
+        outcome: str,
+        *,
+        status: int,
+        began: float,
+        seconds: float,
+        size: int,
+        error: ScrapeError | None,
+    ) -> None:
+        """A scrape ended: keep how, and log it where that is news."""
+        before = record.outcome
+        record.outcome, record.status = outcome, status
+        record.began, record.seconds, record.size = began, seconds, size
+        record.error = "" if error is None else error.reason
+        target = record.target
+        if error is not None and before != outcome:
+            cause = error.__cause__
+            log.warn(
+                "target {target}: {url}: {reason}{cause}",
+                target=target.id,
+                url=target.url,
+                reason=error.reason,
+                cause="" if cause is None else f" ({cause!r})",
+            )
+        elif error is None and before not in ("", "success", "target_error"):
+            log.info("target {target} answers again", target=target.id)
+
+    def _forget_former_targets(self) -> None:
+        by_id = self._registry.snapshot.by_id
+        if len(self._records) > 2 * len(by_id) + self._spare:
+            self._records = {i: record for i, record in self._records.items() if i in by_id}

@@ -1,0 +1,67 @@
+"""The snapshot: all targets of all sources at one moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from attrs import field, frozen
+
+from promproxy.targets.target import Delivery, Target
+
+
+@frozen
+class Listing:
+    """One source's part of a snapshot: its delivery, and each target as `/discovery` shows it.
+
+    ``fragments[i]`` belongs to ``delivery.targets[i]``.
+    """
+
+    delivery: Delivery
+    fragments: Sequence[bytes] = field(repr=False)
+
+
+@frozen
+class Snapshot:
+    """Immutable; a refresh makes a new one. Where two targets have one id, the first source's wins.
+
+    ``listings`` is in the order of the configuration and holds those sources only that have
+    delivered. ``by_id`` is what a scrape looks its target up in.
+    """
+
+    listings: Mapping[str, Listing] = field(factory=dict)
+    by_id: Mapping[str, Target] = field(factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, listings: Mapping[str, Listing]) -> Snapshot:
+        """The snapshot that has exactly these listings."""
+        by_id: dict[str, Target] = {}
+        for listing in reversed(list(listings.values())):
+            by_id.update((target.id, target) for target in reversed(listing.delivery.targets))
+        return cls(listings, by_id)
+
+    def fragments(self, source: str | None = None) -> list[bytes]:
+        """The discovery entries of one source, or of all; none for an unknown source."""
+        if source is not None:
+            listing = self.listings.get(source)
+            return [] if listing is None else self._unique(listing)
+        return [f for listing in self.listings.values() for f in self._unique(listing)]
+
+    def _unique(self, listing: Listing) -> list[bytes]:
+        """Its fragments without those whose id belongs to another target."""
+        pairs = zip(listing.delivery.targets, listing.fragments, strict=True)
+        return [fragment for target, fragment in pairs if self.by_id[target.id] is target]
+
+    def duplicate_ids(self) -> int:
+        """How many targets are not served since another one has their id."""
+        return sum(len(x.delivery.targets) for x in self.listings.values()) - len(self.by_id)
+
+    def ids_of_several(self) -> list[str]:
+        """The ids that more than one target has; the first one of them is served."""
+        targets = [t for x in self.listings.values() for t in x.delivery.targets]
+        return sorted({target.id for target in targets if self.by_id[target.id] is not target})
+
+    def duplicate_instances(self) -> list[str]:
+        """The ``instance`` labels that more than one target has: in one job they would collide."""
+        counts = Counter(target.instance for target in self.by_id.values())
+        return sorted(instance for instance, count in counts.items() if count > 1)

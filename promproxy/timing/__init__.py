@@ -1,0 +1,1 @@
+"""When things happen: refreshes, back-offs, deadlines, long work in slices."""

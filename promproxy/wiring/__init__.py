@@ -1,1 +1,0 @@
-"""What the configuration says, made into the objects that do it."""

@@ -1,0 +1,43 @@
+"""Tests of promproxy.daemon.endpoints."""
+
+from __future__ import annotations
+
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactor
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.daemon.endpoints import BACKLOG, make_endpoint
+from promproxy.errors import ConfigError
+
+
+class EndpointTests(SynchronousTestCase):
+    """What the reactor is asked for."""
+
+    def backlog(self, description: str) -> int:
+        reactor = MemoryReactor()
+        self.successResultOf(make_endpoint(reactor, description).listen(Factory()))
+        asked = [*reactor.tcpServers, *reactor.unixServers]
+        return int(asked[0][2])
+
+    def test_many_callers_may_wait_to_be_accepted(self) -> None:
+        """More than Twisted's 50, whatever the kind."""
+        for text in ("tcp:8080", r"tcp6:8080:interface=\:\:1", "unix:/nowhere/socket:mode=600"):
+            self.assertEqual(self.backlog(text), BACKLOG, text)
+
+    def test_what_the_description_says_of_it_holds(self) -> None:
+        """An operator may know better."""
+        self.assertEqual(self.backlog("tcp:8080:backlog=7"), 7)
+
+    def test_no_endpoint(self) -> None:
+        """The message names it as it was written."""
+        for text in ("8080", "tcp:http", "nonsense:1"):
+            error = self.assertRaises(ConfigError, make_endpoint, MemoryReactor(), text)
+            self.assertIn(f"listen: {text!r} is no endpoint", str(error))
+
+    def test_no_port(self) -> None:
+        """Told when the configuration is read, not by a traceback of the socket at the start."""
+        for text in ("tcp:65536", "tcp6:99999:interface=\\:\\:1", "tcp:port=99999:backlog=7"):
+            error = self.assertRaises(ConfigError, make_endpoint, MemoryReactor(), text)
+            self.assertIn(f"listen: {text!r} is no endpoint", str(error))
+            self.assertIn("a port is at most 65535", str(error))
+        self.assertEqual(self.backlog("tcp:65535"), BACKLOG)
