@@ -58,6 +58,10 @@ class LoopDetected(ScrapeError):
     """The scrape came from this very process."""
 
 
+class TooLarge(PromproxyError):
+    """An answer of ours would be larger than it may be; nothing of it was sent."""
+
+
 class CutShort(PromproxyError):
     """The target's answer broke off after its head had been passed on."""
 

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from promproxy.config.cloud_foundry import CloudFoundry
 from promproxy.config.http_client import HttpClient, url, without_query
+from promproxy.config.merged import Merged
 from promproxy.config.place import Place
 from promproxy.config.pushprox import PushProx
 from promproxy.config.read import (
@@ -222,6 +223,9 @@ class Config:
         section(Discovery), default=Discovery(), doc="the discovery document"
     )
     scrape: Scrape = setting(section(Scrape), default=Scrape(), doc="deadlines and limits")
+    merged: Merged | None = setting(
+        section(Merged), default=None, doc="merged scrapes: all targets in one answer"
+    )
     outbound: Mapping[str, HttpClient] = setting(
         mapping_of(section(HttpClient)), default={}, doc="named profiles"
     )

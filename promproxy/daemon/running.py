@@ -17,6 +17,7 @@ from promproxy.config import schema
 from promproxy.config.show import yaml_of
 from promproxy.daemon.generation import Generation, GenerationMaker
 from promproxy.daemon.inbound import Inbound, InboundSettings
+from promproxy.daemon.merged import MergedPage
 from promproxy.daemon.profiles import guard_of
 from promproxy.daemon.tunnel import BODY_PATHS, TunnelPages
 from promproxy.disk.file_watch import FileWatch
@@ -64,6 +65,7 @@ class Running:
     files: OutputFiles = field(init=False)
     site: PromproxySite = field(init=False)
     _scrapes: ScrapeResource = field(init=False)
+    _merged: MergedPage = field(init=False)
     _tunnel: TunnelPages = field(init=False)
     _listen: Sequence[str] = field(init=False)
     _watches: Sequence[FileWatch] = field(init=False)
@@ -82,13 +84,17 @@ class Running:
             self.metrics.file_written,
             self.generation.outputs,
         )
+        process_id = secrets.token_hex(8).encode()
         self._scrapes = ScrapeResource(
             registry=self.registry,
             outbound=self._maker.outbound,
             settings=scrape_settings(config.scrape),
             metrics=self.metrics,
             clock=reactor,
-            process_id=secrets.token_hex(8).encode(),
+            process_id=process_id,
+        )
+        self._merged = MergedPage(
+            self.registry, self._maker.outbound, self._scrapes, self.metrics, reactor, process_id
         )
         self._tunnel = TunnelPages(
             self._maker.tunnel, self.registry, self._scrapes, self.metrics, reactor
@@ -274,6 +280,7 @@ class Running:
             ),
             discovery=DiscoveryResource(registry, documents, config.discovery.address),
             scrape=self._scrapes,
+            merged=self._merged.resource(config),
             metrics=MetricsResource(self.metrics.registry),
             healthy=HealthyResource(),
             ready=ReadyResource(registry),
@@ -299,6 +306,7 @@ class Running:
         idle.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
         await idle
         self._scrapes.cancel_all()
+        self._merged.cancel_all()
         writing = Deferred.fromCoroutine(self.files.close())
         writing.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
         await writing

@@ -25,11 +25,17 @@ class SeriesLabels:
     honor: bool = False
     #: As they stand in a series: ``a="b",c="d"``.
     rendered: bytes = field(init=False)
+    #: What stands between ours and a series' own: a comma, unless we have none.
+    comma: bytes = field(init=False)
     names: frozenset[bytes] = field(init=False)
 
     @rendered.default
     def _rendered(self) -> bytes:
         return b",".join(_render(n.encode(), escaped(v)) for n, v in self.labels.items())
+
+    @comma.default
+    def _comma(self) -> bytes:
+        return b"," if self.labels else b""
 
     @names.default
     def _names(self) -> frozenset[bytes]:

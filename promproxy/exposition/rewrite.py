@@ -120,11 +120,8 @@ class Rewriter:
         odd = () if digest in known else self._odd_lines(own, labels.names)
         if _PLAIN_RESTS.fullmatch(b"".join(rests)) is None:
             _check(rests)
-        with_labels = {
-            b"{": b"{%b," % labels.rendered,
-            b"{}": b"{%b}" % labels.rendered,
-            b"": b"{%b}" % labels.rendered,
-        }
+        alone, first = b"{%b}" % labels.rendered, b"{%b%b" % (labels.rendered, labels.comma)
+        with_labels = {b"": alone, b"{}": alone, b"{": first}
         pieces[2::_STRIDE] = map(with_labels.__getitem__, braces)
         parsed = []
         for line in odd:

@@ -127,10 +127,10 @@ class ScrapeResource(Resource):
 
         @lru_cache(REMEMBERED_CALLERS)
         def lines_passed_on(fields: Fields) -> bytes:
-            return render_headers(headers_passed_on(_caller_headers(fields), process_id))
+            return render_headers(headers_passed_on(caller_headers(fields), process_id))
 
         def all_lines(fields: Fields) -> bytes:
-            loop = headers_passed_on(CallerHeaders(loop=_caller_headers(fields).loop), process_id)
+            loop = headers_passed_on(CallerHeaders(loop=caller_headers(fields).loop), process_id)
             return render_headers([*end_to_end_headers(_cleaned(fields)), *loop])
 
         self._lines_passed_on = lines_passed_on
@@ -363,7 +363,8 @@ class ScrapeResource(Resource):
         )
 
 
-def _caller_headers(fields: Fields) -> CallerHeaders:
+def caller_headers(fields: Fields) -> CallerHeaders:
+    """The header fields of a request that matter to targets, fit to be sent."""
     return CallerHeaders(
         accept=_clean(fields.joined(b"accept")),
         accept_encoding=_clean(fields.joined(b"accept-encoding")),

@@ -19,6 +19,7 @@ PAGES = {
     "status": SCRAPE,
     "discovery": SCRAPE,
     "scrape": SCRAPE,
+    "merged": SCRAPE,
     "metrics": SCRAPE,
     "targets": SCRAPE,
     "healthy": SCRAPE,

@@ -39,3 +39,12 @@ def plain_answer(
     request.setHeader(b"X-Content-Type-Options", b"nosniff")
     request.setHeader(b"Content-Length", b"%d" % len(body))
     return body
+
+
+def accepts_gzip(header: bytes | None) -> bool:
+    """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
+    for item in (header or b"").lower().split(b","):
+        coding, _, parameter = item.partition(b";")
+        if coding.strip() in (b"gzip", b"x-gzip"):
+            return parameter.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False

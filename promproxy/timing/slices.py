@@ -12,7 +12,9 @@ from twisted.internet.task import Cooperator
 SLICE_SECONDS = 0.003
 
 
-async def in_slices(work: Iterator[object], clock: IReactorTime) -> None:
+async def in_slices(
+    work: Iterator[object], clock: IReactorTime, seconds: float = SLICE_SECONDS
+) -> None:
     """Run an iterator to its end, in slices of 3 ms. Cancelling ends it.
 
     A slice is a third of Twisted's own, since several of these may run at a time, such as one for
@@ -20,7 +22,7 @@ async def in_slices(work: Iterator[object], clock: IReactorTime) -> None:
     """
 
     def start_slice() -> Callable[[], bool]:
-        end = clock.seconds() + SLICE_SECONDS
+        end = clock.seconds() + seconds
         return lambda: clock.seconds() >= end
 
     cooperator = Cooperator(start_slice, scheduler=partial(clock.callLater, 0))

@@ -17,6 +17,7 @@ from twisted.web.static import NoRangeStaticProducer
 
 from promproxy.registry import Registry
 from promproxy.server.answers import (
+    accepts_gzip,
     no_source_answer,
     not_ready_answer,
     plain_answer,
@@ -153,12 +154,3 @@ class DiscoveryResource(Resource):
         if not request.is_gone:
             log.failure("answering /discovery failed", failure)
             request.abort()
-
-
-def accepts_gzip(header: bytes | None) -> bool:
-    """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
-    for item in (header or b"").lower().split(b","):
-        coding, _, parameter = item.partition(b";")
-        if coding.strip() in (b"gzip", b"x-gzip"):
-            return parameter.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
-    return False

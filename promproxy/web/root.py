@@ -26,6 +26,7 @@ class Pages:
     reload: IResource
     invalidate: IResource
     targets: IResource
+    merged: IResource | None = None  # None where it is not configured
     pushprox: Mapping[str, IResource] = field(factory=dict)  # by their paths; none without it
 
 
@@ -37,6 +38,8 @@ def make_root(pages: Pages, *path_prefixes: str) -> Resource:
     root.putChild(b"singleTargetMetrics", pages.scrape)
     root.putChild(b"metrics", pages.metrics)
     root.putChild(b"promregatorMetrics", pages.metrics)
+    if pages.merged is not None:
+        root.putChild(b"mergedMetrics", pages.merged)
     below_dash = _Folder()
     below_dash.putChild(b"healthy", pages.healthy)
     below_dash.putChild(b"ready", pages.ready)

@@ -95,7 +95,7 @@ class StartTests(ServiceTestCase):
 
     def test_every_page_says_which_one_it_is(self) -> None:
         """So that the gate knows what it takes; only folders do not."""
-        self.start("sources: [{name: nat, pushprox: {}}]")
+        self.start("sources: [{name: nat, pushprox: {}}]\nmerged: {}")
         left, seen, pages = [self.reactor.tcpServers[0][1].resource], set(), set()
         while left:
             resource = left.pop()

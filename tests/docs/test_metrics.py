@@ -16,7 +16,8 @@ from tests.docs.metrics_reference import reference, words_of_tables
 from tests.docs.pages import CHECKOUT, all_pages
 
 _METRIC = re.compile(r"\b(?:promproxy|pushprox|pushproxy)_[a-z0-9_]+[a-z0-9]\b")
-NO_METRICS = {"promproxy_state", "promproxy_source"}  # members of documents
+# Members of documents, and a series of merged answers.
+NO_METRICS = {"promproxy_state", "promproxy_source", "promproxy_merged_target_failed"}
 
 
 def texts() -> dict[str, str]:

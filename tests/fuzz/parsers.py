@@ -25,6 +25,7 @@ from promproxy.outbound.networks import network
 from promproxy.outbound.no_proxy import NoProxy
 from promproxy.outbound.oauth2 import token_from
 from promproxy.server.absolute import is_own, read_absolute, split_absolute
+from promproxy.server.answers import accepts_gzip
 from promproxy.server.head import (
     AUTHORIZATION,
     RequestRefused,
@@ -52,7 +53,6 @@ from promproxy.sync.groups import target_counts
 from promproxy.targets.document import EntryStyle, document_for, valid_address
 from promproxy.targets.target import Target
 from promproxy.tunnel.exchange import is_host_name
-from promproxy.web.discovery import accepts_gzip
 from tests.disk.test_saved_state import STATE, encode
 from tests.fuzz.mutation import mutated
 

@@ -15,6 +15,7 @@ ONLY_WITH_TLS = ("promproxy_tls_",)  # see tests.daemon.test_inbound
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nup 1\n"
 MORE = """
 state_dir: state
+merged: {}
 """
 
 
@@ -37,6 +38,7 @@ class DocumentedMetricsTests(SocketTestCase):
         self.targets(upstream.address, **{"bad label": "x"})
         await self.daemon(more_sources=", {name: nat, pushprox: {}}", more=MORE)
         await self.scrape(upstream)
+        await self.get("/mergedMetrics?source=vms", "X-Prometheus-Scrape-Timeout-Seconds: 1")
         await self.get("http://unknown.example:9100/metrics")
         await self.get("/push", "Content-Length: 0", method="POST")
         while b"promproxy_file_writes_total{" not in (answer := await self.get("/metrics")):

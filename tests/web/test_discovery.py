@@ -12,13 +12,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.registry import Registry
+from promproxy.server.answers import accepts_gzip
 from promproxy.targets.document import EntryStyle
 from promproxy.targets.target import Delivery
 from promproxy.web.discovery import (
     MOST_ADDRESSES,
     DiscoveryResource,
     DocumentCache,
-    accepts_gzip,
 )
 from tests.fakes import (
     Answer,

@@ -1,0 +1,52 @@
+"""What a configuration may say of merged scrapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from promproxy.config.place import Place
+from promproxy.config.read import boolean, mapping_of, positive, setting, size, text
+from promproxy.scrape.merged.selection import DEFAULT_LABELS
+from promproxy.targets.labels import is_label_name
+
+
+def label_map(place: Place) -> Mapping[str, str]:
+    """Labels, and the names of a target's labels that each is made of, joined by colons."""
+    labels = mapping_of(text)(place)
+    for name, made_of in labels.items():
+        if not is_label_name(name) or name.startswith("__") or name == "instance":
+            place.fail(f"{name!r} cannot be a label of series here")
+        if not all(is_label_name(part) for part in made_of.split(":")):
+            place.fail(f"{name}: expected names of labels joined by :, such as __meta_cf_org_name")
+    return labels
+
+
+@frozen(kw_only=True)
+class Merged:
+    """The page ``/mergedMetrics``, which is there only with this section."""
+
+    labels: Mapping[str, str] = setting(
+        label_map,
+        default=DEFAULT_LABELS,
+        doc="labels of series beside ``instance`` and the target's plain ones, and the labels of "
+        "the target that each is made of, joined by ``:``",
+    )
+    honor_labels: bool = setting(
+        boolean,
+        default=False,
+        doc="where a series has a label of the same name, keep it in place of ours",
+    )
+    own_metrics: bool = setting(boolean, default=True, doc="add our own metrics at the end")
+    concurrency: int = setting(positive, default=64, doc="targets asked at a time for one answer")
+    buffer: int = setting(
+        size,
+        default=32 * 1024**2,
+        doc="how many bytes may be held for one answer; also the largest body of a target, and "
+        "the largest grouped answer",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.buffer < 1024**2:
+            raise ValueError("buffer: expected at least 1MB")
