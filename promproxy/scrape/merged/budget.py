@@ -38,13 +38,19 @@ class Budget:
         self.used += size - self._held[holder]
         self._held[holder] = size
         self._settle(holder)
+        if self.used <= self.limit:
+            self._settle_paused()
 
     def end(self, holder: Holder) -> None:
         """A holder has let go of everything."""
         self._paused.pop(holder, None)
         self.used -= self._held.pop(holder)
+        self._settle_paused()
+
+    def _settle_paused(self) -> None:
         for other in list(self._paused):
-            self._settle(other)
+            if other in self._paused:  # resuming one may have ended another
+                self._settle(other)
 
     def _settle(self, holder: Holder) -> None:
         must_wait = self.used > self.limit and next(iter(self._held)) is not holder

@@ -38,6 +38,15 @@ class BudgetTests(SynchronousTestCase):
         assert not second.is_paused
         self.assertEqual(budget.used, 9)
 
+    def test_what_the_first_sends_on_lets_the_others_go_on(self) -> None:
+        budget = Budget(10)
+        first, second = Holder(), Holder()
+        for holder in (first, second):
+            budget.begin(holder)
+            budget.set(holder, 9)
+        budget.set(first, 1)
+        assert not second.is_paused
+
     @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 20)), max_size=60))
     def test_somebody_can_always_go_on(self, steps: list[tuple[int, int]]) -> None:
         """So nothing hangs; and nothing is paused for no reason."""
