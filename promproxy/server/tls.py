@@ -38,11 +38,38 @@ class ServerConnections:
         return SSL.Connection(self.newest, None)
 
 
+#: In plain text, to a caller that does not speak TLS; Go's servers answer the same way.
+_TEXT = b"This port takes HTTPS, and this was HTTP: write https:// there.\n"
+PLAIN_HTTP_ANSWER = (
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_TEXT), _TEXT)
+)
+
+
+class TlsProtocol(TLSMemoryBIOProtocol):
+    """TLS, but for a caller whose first byte is that of an HTTP method (RFC 8446 section 5.1: a
+    record begins with 20 to 23).
+
+    Not the protocol of newer Twisteds, which collects what is written; ours is written in one
+    piece already.
+    """
+
+    _has_begun = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the caller."""
+        if not self._has_begun:
+            self._has_begun = True
+            if data[:1].isalpha() and self.transport is not None:
+                self.transport.write(PLAIN_HTTP_ANSWER)
+        super().dataReceived(data)  # where the handshake fails, which ends the connection
+
+
 class TlsFactory(TLSMemoryBIOFactory):
     """TLS before another factory, which may refuse connections."""
 
-    # The one of newer Twisteds collects what is written; ours are written in one piece already.
-    protocol = TLSMemoryBIOProtocol
+    noisy = False
+    protocol = TlsProtocol
 
     def __init__(self, connections: ServerConnections, factory: IProtocolFactory) -> None:
         super().__init__(connections, isClient=False, wrappedFactory=factory)

@@ -156,6 +156,20 @@ class ClientCertificateTests(WebFileTestCase):
         return self.check(settings, False, True, False, True)
 
 
+class PlainHttpTests(WebFileTestCase):
+    def test_on_the_port_for_tls(self) -> Deferred[None]:
+        """curl shows the line that says what to do, three times in a row."""
+
+        async def case() -> None:
+            await self.daemon(web=f"tls_server_config: {{{TLS}}}")
+            for _ in range(3):
+                exit_status, status, body = await self.curl("/metrics", scheme="http")
+                self.assertEqual((exit_status, status), (0, 400))
+                self.assertIn("write https://", body)
+
+        return self.run_case(case())
+
+
 class VersionTests(WebFileTestCase):
     """min_version and max_version, as OpenSSL's own client sees them."""
 

@@ -122,10 +122,11 @@ class ConnectionTests(TlsTestCase):
         self.assertTrue(self.wire.aborted)
 
     def test_no_tls_at_all(self) -> None:
-        """Ends at once, and is counted."""
+        """Is told so in plain text, ends at once, and is counted."""
         self.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: p\r\n\r\n")
         self.assertTrue(self.wire.disconnecting or self.wire.aborted)
-        self.assertNotIn(b"HTTP/1.1", self.wire.value())
+        self.assertTrue(self.wire.value().startswith(b"HTTP/1.0 400 "))
+        self.assertIn(b"write https://", self.wire.value())
         self.protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.site.gate.refused, {"tls": 1})
 
