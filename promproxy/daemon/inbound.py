@@ -19,6 +19,7 @@ from promproxy.config.web_file import WebFile
 from promproxy.daemon.access import make_access, make_tokens, remarks
 from promproxy.daemon.web import Web, header_lines, make_web
 from promproxy.errors import ConfigError
+from promproxy.manual import manual_page
 from promproxy.server.access import Access
 from promproxy.server.bearer_tokens import Tokens
 from promproxy.server.passwords import CheckQueue, Passwords
@@ -153,7 +154,8 @@ class Inbound:
         if access.is_open:
             log.warn(
                 "there are no users: whoever reaches promproxy can read and scrape all targets, "
-                "and {whom} can reload it (see docs/web-config.md)",
+                "and {whom} can reload it (see {page})",
+                page=manual_page("web-config.md"),
                 whom="anybody" if access.open_admin else "callers on this host",
             )
 
