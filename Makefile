@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PORT ?= 8080
 
 .PHONY: demo test check bench docs coverage deb cloud-foundry clean
 
 demo: $(VENV)/installed
-	@$(BIN)/promproxy demo
+	@$(BIN)/promproxy demo --port $(PORT)
 
 # Trial's own workers run the tests in parallel where there are several cores.
 test: $(VENV)/installed

@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.python import usage
 
+from promproxy import __version__
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 from promproxy.daemon.service import Daemon, make_daemon
@@ -25,6 +26,11 @@ class Options(usage.Options):
     ]
     config: Config
     web_file: Path | None = None
+
+    def opt_version(self) -> None:
+        """Print promproxy's version, and end."""
+        print(f"promproxy {__version__}")
+        raise SystemExit(0)
 
     def postOptions(self) -> None:
         """Read the configuration now, while there is still someone to read what is wrong."""

@@ -11,7 +11,7 @@ import bcrypt
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy import __version__
-from promproxy.cli import main
+from promproxy.cli import main, make_parser
 from promproxy.config.load import section_from_text
 from promproxy.config.web_file import WebFile
 from promproxy.tap import Options
@@ -29,6 +29,18 @@ class CommandTestCase(SynchronousTestCase):
             except SystemExit as end:
                 status = int(end.code or 0)
         return status, out.getvalue(), err.getvalue()
+
+
+class HelpTests(CommandTestCase):
+    def test_defaults(self) -> None:
+        """Each option says what it is without it."""
+        subcommands = next(a for a in make_parser()._actions if isinstance(a.choices, dict))
+        assert isinstance(subcommands.choices, dict)
+        for name, parser in subcommands.choices.items():
+            for action in parser._actions:
+                if action.option_strings and action.default not in (None, False, "==SUPPRESS=="):
+                    shown = str(action.default).removesuffix(".0")
+                    self.assertTrue((action.help or "").endswith(f"; {shown}"), (name, action.dest))
 
 
 class CheckTests(CommandTestCase):

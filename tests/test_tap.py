@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker
@@ -9,6 +11,7 @@ from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy import __version__
 from promproxy.daemon.service import Daemon
 from promproxy.tap import Options, makeService
 
@@ -28,6 +31,12 @@ class OptionsTests(SynchronousTestCase):
         options = self.parse("listen: ['tcp:8081']\n")
         self.assertEqual(options.config.listen, ("tcp:8081",))
         self.assertIsInstance(makeService(options), Daemon)
+
+    def test_version_is_ours(self) -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            end = self.assertRaises(SystemExit, Options().parseOptions, ["--version"])
+        self.assertEqual((end.code, out.getvalue()), (0, f"promproxy {__version__}\n"))
 
     def test_bad_configuration_ends_with_one_message(self) -> None:
         """With the file, the line and the key."""

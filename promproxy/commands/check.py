@@ -29,5 +29,6 @@ def run(options: Namespace, reactor: Any) -> int:
     daemon = make_daemon(config, reactor, web_file=options.web_config_file)
     for warning in daemon.warnings:
         print(f"{options.file}: warning: {warning}", file=sys.stderr)
-    print(f"{options.file}: ok, {len(config.sources)} sources")
+    count = len(config.sources)
+    print(f"{options.file}: ok, {count} source{'' if count == 1 else 's'}")
     return 0

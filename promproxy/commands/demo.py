@@ -10,24 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from promproxy.commands.common import port, run_under_reactor
+from promproxy.commands.example import example_config
 from promproxy.config.load import config_from_text
-from promproxy.daemon.service import make_daemon
+from promproxy.daemon.service import StartError, make_daemon
 from promproxy.errors import ConfigError
 from promproxy.simulation import Simulation, Size
-
-_CONFIG = """
-listen: ["tcp:{port}:interface=127.0.0.1"]
-sources:
-  - name: demo
-    refresh_interval: 10s
-    cloud_foundry:
-      api_url: {api}
-      username: scraper
-      password: secret
-      router: {router}
-      select:
-        - {{labels: {{org: "{{org_name}}", app: "{{app_name}}"}}}}
-"""
 
 _HINTS = """
 promproxy runs on a simulated Cloud Foundry foundation: {targets} app instances.
@@ -52,7 +39,9 @@ Ctrl-C ends it.
 def add(commands: Any) -> None:
     """Add its parser."""
     parser = commands.add_parser("demo", help="run promproxy on a simulated foundation")
-    parser.add_argument("--port", type=port, default=8080, metavar="N")
+    parser.add_argument(
+        "--port", type=port, default=8080, metavar="N", help="the port of 127.0.0.1; 8080"
+    )
     parser.set_defaults(run=run)
 
 
@@ -65,12 +54,14 @@ async def _demonstrate(reactor: Any, port: int) -> int:
     """Raises ConfigError, also where the port is taken."""
     simulation = Simulation(reactor, size=Size(orgs=3, spaces=6, apps=20, instances=40))
     await simulation.start()
-    text = _CONFIG.format(port=port, api=simulation.api_url, router=simulation.router_url)
+    text = example_config(simulation, port)
     daemon = make_daemon(config_from_text(text, Path("demo.yml"), {}), reactor)
     try:
         daemon.privilegedStartService()
-    except SystemExit as error:  # its message is meant for twistd
-        raise ConfigError(f"cannot listen on port {port}") from error
+    except StartError as error:
+        raise ConfigError(
+            f"{error.why}. Choose another port: promproxy demo --port N, or make demo PORT=N"
+        ) from error
     daemon.startService()
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
     while daemon.registry.missing():

@@ -24,7 +24,13 @@ def add(commands: Any) -> None:
         help="hash a password for the web configuration file's basic_auth_users",
         description="Asks for a password, or reads it from standard input, and prints its hash.",
     )
-    parser.add_argument("--cost", type=_cost, default=_DEFAULT_COST, metavar="N")
+    parser.add_argument(
+        "--cost",
+        type=_cost,
+        default=_DEFAULT_COST,
+        metavar="N",
+        help=f"of bcrypt, each step doubles the time of a check; {_DEFAULT_COST}",
+    )
     parser.set_defaults(run=run)
 
 

@@ -6,14 +6,16 @@ import gc
 import resource
 import signal
 from collections.abc import Callable, Iterable, Sequence
+from os import fsdecode
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import define, field
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -42,9 +44,15 @@ log = Logger()
 class StartError(SystemExit, Exception):
     """The daemon cannot start; its text is all that is shown, and the exit status is 1.
 
+    ``why`` is the text without the program's name.
+
     It is an Exception too, since that is all that a twistd in the background passes on to the one
     in the foreground, which would wait for ever.
     """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"promproxy: {why}")
+        self.why = why
 
 
 @define(eq=False)
@@ -90,7 +98,7 @@ class Daemon(Service):
             if failures:
                 failures[0].trap(CannotListenError, OSError)
                 why = getattr(failures[0].value, "socketError", failures[0].value)
-                raise StartError(f"promproxy: cannot listen on {description}: {why}")
+                raise StartError(f"cannot listen on {description}: {why}")
 
     def startService(self) -> None:
         """Begin to refresh."""
@@ -100,8 +108,10 @@ class Daemon(Service):
         gc.collect()
         gc.freeze()
         self._running.start()
-        for port in self._ports:
-            log.info("listening on {address}", address=port.getHost())
+        log.info(
+            "listening on {addresses}",
+            addresses=", ".join(address_text(port.getHost()) for port in self._ports),
+        )
         self._on_state(READY)
 
     def reload(self) -> None:
@@ -123,6 +133,17 @@ class Daemon(Service):
         await self._running.stop()
         if self._handler_before is not None:
             signal.signal(signal.SIGHUP, self._handler_before)
+
+
+def address_text(address: IAddress) -> str:
+    """Such as ``127.0.0.1:8080``, ``[::1]:8080`` or the path of a socket."""
+    if isinstance(address, UNIXAddress):
+        return str(fsdecode(address.name or b""))
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    return str(address)
 
 
 def raise_file_limit() -> None:

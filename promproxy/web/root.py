@@ -75,6 +75,10 @@ class _Folder(Resource):
         goes_on = found.isLeaf and request.postpath and path not in self._trees
         return _Folder() if goes_on else found
 
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        """What is at a path that leads nowhere. Twisted's own page is HTML."""
+        return _Folder()
+
     def render(self, request: Request) -> Any:
         """The page of its own, if there is one."""
         if self._index is not None:

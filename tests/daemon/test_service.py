@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
 from promproxy.daemon.running import LAST_HEADS_SECONDS, STOP_SECONDS
-from promproxy.daemon.service import Daemon, make_daemon, raise_file_limit
+from promproxy.daemon.service import Daemon, address_text, make_daemon, raise_file_limit
 from promproxy.errors import ConfigError
 from promproxy.server.access import PAGES
 from tests.fakes import Caller, MemoryReactor, Wire, pull_by_clock, settle
@@ -63,6 +63,16 @@ class ServiceTestCase(SynchronousTestCase):
         wire = Wire()
         protocol.makeConnection(wire)
         return protocol, wire
+
+
+class AddressTextTests(SynchronousTestCase):
+    def test_as_an_operator_writes_it(self) -> None:
+        for address, text in (
+            (IPv4Address("TCP", "127.0.0.1", 80), "127.0.0.1:80"),
+            (IPv6Address("TCP", "::1", 80), "[::1]:80"),
+            (UNIXAddress(b"/run/p"), "/run/p"),
+        ):
+            self.assertEqual(address_text(address), text)
 
 
 class StartTests(ServiceTestCase):

@@ -154,10 +154,14 @@ class SimulateTests(CloudFoundryTestCase):
     def test_prints_its_urls_and_stops_when_told(self) -> None:
         """What it prints is where it answers; SIGTERM ends it at once."""
         simulated = self.start_foundation(apps=3, instances=4)
-        said = eventually(lambda: self.urls(simulated.output, 3))
-        api, router, control = said
+        said = eventually(lambda: self.urls(simulated.output, 5))
+        api, router, control, *_ = said
         self.assertEqual((api, router), (f"http://{simulated.address}", simulated.router))
         self.assertEqual(control, f"{api}/simulation/")
+        file = self.folder / "printed.yml"
+        file.write_text(simulated.output.partition("--config FILE:\n")[2])
+        table = subprocess.check_output([*PROMPROXY, "discover", str(file)], env=ENVIRONMENT)
+        self.assertIn(b"demo: 4 targets", table)
         # The reactor of newer Twisted ends by the signal itself.
         self.assertIn(simulated.stop(), (0, -15))
         self.assertNotIn("Traceback", simulated.output)
@@ -204,7 +208,11 @@ class DemoTests(CloudFoundryTestCase):
             if what == "all targets":
                 self.assertGreater(len(json.loads(body)), 20)
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
-        message = f"promproxy: cannot listen on port {port}\n"
+        message = (
+            f"promproxy: cannot listen on tcp:{port}:interface=127.0.0.1: "
+            "[Errno 98] Address already in use. "
+            "Choose another port: promproxy demo --port N, or make demo PORT=N\n"
+        )
         self.assertEqual((done.returncode, done.stdout, done.stderr), (1, "", message))
 
     def ask(self, url: str) -> tuple[int, bytes]:

@@ -75,7 +75,9 @@ class RootTests(SynchronousTestCase):
         caller = self.caller("/a/b")
         absolute = "http://other.example/discovery"
         for path in ("/x", "/Discovery", "/-/", "/-/x", "/cache/x", "/api/v1/x", "/a/x", absolute):
-            self.assertEqual(caller.get(path).status, 404, path)
+            answer = caller.get(path)
+            self.assertEqual(answer.status, 404, path)
+            self.assertTrue(answer.headers["Content-Type"].startswith("text/plain"), path)
 
     def test_pages_have_nothing_below_them(self) -> None:
         """Else each would have names without end, which a reverse proxy may not know."""
