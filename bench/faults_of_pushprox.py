@@ -24,6 +24,7 @@ from random import Random
 
 from attrs import define, field
 
+from bench.deadline import within
 from bench.go_clients import BROKEN, HOST, GoClient
 from bench.peers import raise_file_limit, resident_mb
 from bench.relay import Relay
@@ -171,7 +172,7 @@ class Run:
         else:
             asked = f"/singleTargetMetrics/nat/{host.fqdn}:9100/metrics"
         try:
-            status, body = await asyncio.wait_for(self._get(asked), SCRAPE_SECONDS + 2)
+            status, body = await within(SCRAPE_SECONDS + 2, self._get(asked))
         except asyncio.TimeoutError:
             return "no answer"
         except ConnectionRefusedError:

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 from attrs import define, field
 
+from bench.deadline import within
 from bench.peers import raise_file_limit
 from tests import go_client
 from tests.go_client import Responses, ScrapeRequest
@@ -94,9 +95,7 @@ class GoClient:
     async def _push(self, scrape: ScrapeRequest) -> None:
         response = Responses(scrape.id).counted(self._respond(scrape))
         with suppress(asyncio.TimeoutError, *BROKEN):
-            await asyncio.wait_for(
-                self._ask(go_client.push(response, more=self._more), 200), scrape.seconds
-            )
+            await within(scrape.seconds, self._ask(go_client.push(response, more=self._more), 200))
 
     def _take_idle(self) -> Connection | None:
         """A connection that is not known to be closed, as Go does it."""

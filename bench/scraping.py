@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
+from bench.deadline import within
+
 BODY = b"up 1\n" * 600
 PATIENCE_SECONDS = 30.0
 KEPT_SECONDS = 5.0  # a connection that was idle for longer is not used again
@@ -55,7 +57,7 @@ class Scraper:
     async def _scrape(self, path: str) -> None:
         began = time.perf_counter()
         try:
-            status, body = await asyncio.wait_for(self._exchange(path), PATIENCE_SECONDS)
+            status, body = await within(PATIENCE_SECONDS, self._exchange(path))
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
             self.failures.append(f"{path}: {error!r}")
             return

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from attrs import define, field
 
+from bench.deadline import within
 from bench.soak_target import GOOD, body_of, reset
 
 HOST = "127.0.0.1"
@@ -46,7 +47,7 @@ class Callers:
             reader, writer = await self._connect()
             kind = random.choice(kinds)
             try:
-                await asyncio.wait_for(kind(reader, writer), PATIENCE_SECONDS)
+                await within(PATIENCE_SECONDS, kind(reader, writer))
             except asyncio.TimeoutError:
                 self.untrue.append(f"{kind.__name__}: no end after {PATIENCE_SECONDS:g} s")
             finally:
@@ -81,7 +82,7 @@ class Callers:
         writer.write(_request(random.choice(list(self._scrapes)), timeout=10.0))
         wanted = random.choice((1, 100, 3000, 100_000))
         with suppress(asyncio.TimeoutError, IncompleteReadError, OSError):
-            await asyncio.wait_for(reader.readexactly(wanted), random.uniform(0, 0.1))
+            await within(random.uniform(0, 0.1), reader.readexactly(wanted))
         if random.random() < 0.5:
             reset(writer)
         self.outcomes["left"] += 1
