@@ -23,7 +23,8 @@ from tests.fakes import ScriptedSource, make_registry, make_target
 reactor: Any = _reactor
 
 TARGETS = 100_000
-LONGEST_STALL = 0.25  # seconds; 20 to 60 ms on a busy machine, and 1.8 s outside of a thread
+# Of the whole time that the files take: some 3 % in a thread, and half or more outside of one.
+LONGEST_STALL = 0.25
 
 
 class ManyTargetsTests(TestCase):
@@ -64,11 +65,12 @@ class ManyTargetsTests(TestCase):
 
             ticking = LoopingCall(tick)
             ticking.start(0.001)
+            began = time.perf_counter()
             files.update()
             await files.close()
             ticking.stop()
             self.assertEqual(written, [True, True])
-            self.assertLess(max(stalls), LONGEST_STALL)
+            self.assertLess(max(stalls), LONGEST_STALL * (last - began))
             self.assertGreater(len(stalls), 10)
             self.assertEqual(len(json.loads((self.folder / "sd.json").read_bytes())), TARGETS + 1)
             saved = decode((self.folder / "state/vms.state.json").read_bytes())

@@ -213,7 +213,7 @@ class DeadConnectionTests(PushProxTestCase):
         began = time.monotonic()
         os.kill(proxy.pid, 15)
         self.assertEqual(self.answer(client)[0].split()[1], b"408")
-        self.assertLess(time.monotonic() - began, 3.0)
+        self.assertLess(time.monotonic() - began, 10.0)  # a poll is held for 30 s
 
 
 class CertificateTests(WebFileTestCase):

@@ -427,10 +427,10 @@ class UserTests(WebFileTestCase):
 class ReaderTests(WebFileTestCase):
     """Callers over TLS that are slow to read."""
 
-    timeout = 60
+    timeout = 180
 
     def test_memory_does_not_depend_on_the_speed_of_the_reader(self) -> Deferred[None]:
-        """One that stops in the middle of 200 MB: the target is stopped too."""
+        """One that stops in the middle of 80 MB: the target is stopped too."""
 
         async def case() -> None:
             floods: list[Flood] = []
@@ -442,7 +442,7 @@ class ReaderTests(WebFileTestCase):
             (self.folder / "foreign.pem").unlink()
             await self.scrape(upstream, endpoint=endpoint)
             before = process.memory
-            upstream.script = lambda talk: floods.append(Flood(talk, 200))
+            upstream.script = lambda talk: floods.append(Flood(talk, 80))
             asked = upstream.asked()
             reader = await self.connect(endpoint, Reader())
             reader.send(request(scrape_path(upstream.address)))
@@ -453,9 +453,9 @@ class ReaderTests(WebFileTestCase):
                 left = floods[0].left
                 for _ in range(20):
                     await pause()
-            self.assertGreater(left, 150)
+            self.assertGreater(left, 50)
             reader.transport.resumeProducing()
-            while reader.size < 200 * MEGABYTE:
+            while reader.size < 80 * MEGABYTE:
                 await pause()
             self.assertLess(process.memory - before, 8 * MEGABYTE)
 
