@@ -4,17 +4,31 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PORT ?= 8080
 
-.PHONY: demo test check bench docs coverage deb cloud-foundry clean
+.PHONY: demo test unit coverage stress check bench docs deb cloud-foundry clean
 
 demo: $(VENV)/installed
 	@$(BIN)/promproxy demo --port $(PORT)
 
-# Trial's own workers run the tests in parallel where there are several cores.
+# All tests, in processes beside each other, with what they cover; `make coverage` shows the lines
+# that they leave out.
 test: $(VENV)/installed
 	@./.ci/install-peers
-	@rm -f .coverage*
-	@$(BIN)/python -m coverage run -m twisted.trial tests
-	@$(BIN)/python -m coverage combine -q && $(BIN)/python -m coverage report
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python .ci/run-tests --coverage
+	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m coverage report | grep '^TOTAL'
+
+# Those without real sockets and processes.
+unit: $(VENV)/installed
+	@$(BIN)/python .ci/run-tests unit
+
+coverage: test
+	@$(BIN)/python -m coverage report
+
+# The suite ten times beside busy loops, and minutes of injected faults: an hour.
+stress: $(VENV)/installed
+	@./.ci/install-peers
+	@./.ci/stress
 
 check: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -50,4 +64,4 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-debian build dist $(CF)/vendor *.egg-info .coverage* _trial_temp*
+	rm -rf $(VENV) .debian build dist $(CF)/vendor *.egg-info .coverage* _trial_temp*
