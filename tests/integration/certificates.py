@@ -13,13 +13,18 @@ from promproxy.outbound.origin import is_address
 
 
 class Authority:
-    """Signs certificates; ``pem`` is its own."""
+    """Signs certificates; ``pem`` is its own.
 
-    def __init__(self) -> None:
+    They are as authorities make them (RFC 5280, section 4.2.1), key identifiers and usages and
+    all, which Python 3.13's ssl insists on; ``plain`` ones have no more than they must.
+    """
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self._plain = plain
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
         certificate = (
-            self._begin(self._name, self._key)
+            self._begin(self._name, self._key, ca=True)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -47,10 +52,15 @@ class Authority:
         ) + certificate.public_bytes(serialization.Encoding.PEM)
 
     def _begin(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, hours: int = 1
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        hours: int = 1,
+        *,
+        ca: bool = False,
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
@@ -58,4 +68,24 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + datetime.timedelta(hours=hours))
+        )
+        if self._plain:
+            return builder
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        usage = x509.KeyUsage(
+            digital_signature=not ca,
+            key_cert_sign=ca,
+            crl_sign=ca,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        return (
+            builder.add_extension(own, critical=False)
+            .add_extension(issuer, critical=False)
+            .add_extension(usage, critical=True)
         )
