@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from promproxy.errors import Busy, DeadlinePassed, ScrapeError
@@ -26,6 +26,10 @@ log = Logger()
 _TIME_LEFT = re.compile(rb"%b: ([0-9.]+)\r\n" % TIMEOUT_HEADER.encode())
 
 STOPPING = "promproxy is stopping"
+
+#: How long a scrape that may not have reached its client waits for an answer before the next poll
+#: gets it: an exporter answers within this time, and a redelivery should not cost the scrape.
+HOLD_SECONDS = 1.0
 
 
 @define(eq=False)
@@ -71,6 +75,7 @@ class TunnelAgent:
     _exchange: Exchange[HeldPoll, AskedScrape] = field(factory=Exchange, init=False)
     _version: int = field(default=0, init=False)
     _is_stopping: bool = field(default=False, init=False)
+    _doubtful: dict[HeldPoll, IDelayedCall] = field(factory=dict, init=False)
 
     # For those who scrape.
 
@@ -125,7 +130,21 @@ class TunnelAgent:
         self._exchange.left(poll, self._clock.seconds())
 
     def undelivered(self, poll: HeldPoll) -> None:
-        """The connection broke over which a poll was given a request."""
+        """The connection broke over which a poll was given a request.
+
+        The client may have got it all the same: a load balancer resets connections that it needs
+        no more, whatever it has passed on. So the answer has `HOLD_SECONDS` to come.
+        """
+        scrape = poll.scrape
+        if poll in self._doubtful or not self._exchange.awaits_answer(poll):
+            return
+        assert isinstance(scrape, AskedScrape)
+        time_left = scrape.ends - self._clock.seconds()
+        wait = max(0.0, min(HOLD_SECONDS, time_left / 4))
+        self._doubtful[poll] = self._clock.callLater(wait, self._redeliver, poll)
+
+    def _redeliver(self, poll: HeldPoll) -> None:
+        del self._doubtful[poll]
         lost = self._exchange.undelivered(poll)
         if lost is None:
             return
@@ -193,6 +212,9 @@ class TunnelAgent:
     def stop(self) -> None:
         """Send all clients away, and give up the scrapes that none of them has fetched."""
         self._is_stopping = True
+        for call in self._doubtful.values():
+            call.cancel()
+        self._doubtful.clear()
         self._send_away(STOPPING)
 
     def dismiss(self, why: str) -> None:

@@ -136,6 +136,10 @@ class Exchange(Generic[P, S]):
         client.waiting = {scrape.id: scrape, **client.waiting}
         return scrape, self._meet(client)
 
+    def awaits_answer(self, poll: P) -> bool:
+        """Whether somebody still waits for the answer to what a poll was given."""
+        return poll.scrape is not None and poll.scrape.id in self._given
+
     def answered(self, scrape_id: str, identity: str, now: float) -> S:
         """A client brings an answer: whose it is. Raises NobodyWaits."""
         scrape = self._given.get(scrape_id)

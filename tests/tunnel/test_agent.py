@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.errors import Busy, DeadlinePassed, NobodyWaits, TooManyClients, Unreachable
 from promproxy.outbound.origin import Origin
 from promproxy.outbound.response import Response
-from promproxy.tunnel.agent import HeldPoll, TunnelAgent
+from promproxy.tunnel.agent import HOLD_SECONDS, HeldPoll, TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
 
 HEAD = b"GET http://web-1:9100/metrics HTTP/1.1\r\nHost: web-1:9100\r\n"
@@ -59,17 +59,50 @@ class GivenTests(AgentTestCase):
         self.scrape()
         for _ in range(2):
             self.agent.undelivered(dead)
+        self.assertEqual((self.agent.redelivered, self.agent.waiting()), (0, 0))
+        self.clock.advance(HOLD_SECONDS)
         self.assertEqual((self.agent.redelivered, self.agent.waiting()), (1, 1))
         self.poll()
-        self.assertEqual(self.given[0], self.given[1])
+        self.assertEqual(self.given[1], self.given[0].replace(b"9.750", b"8.750"))
 
     def test_dead_poll_with_a_successor_that_waits(self) -> None:
-        """It is given at once."""
+        """It is given as soon as the answer has had its time."""
         dead = self.poll()
         self.scrape()
         self.poll()
         self.agent.undelivered(dead)
+        self.clock.advance(HOLD_SECONDS)
         self.assertEqual((len(self.given), self.agent.held()), (2, 0))
+
+    def test_connection_that_was_reset_after_the_request_was_passed_on(self) -> None:
+        """The answer comes, and nobody is asked twice."""
+        reset = self.poll()
+        answer = self.scrape()
+        self.poll()
+        self.agent.undelivered(reset)
+        self.clock.advance(HOLD_SECONDS / 2)
+        pushed = self.agent.pushed("")
+        pushed.dataReceived(b"HTTP/1.1 200 OK\r\nId: id-1\r\nContent-Length: 0\r\n\r\n")
+        self.successResultOf(answer)
+        self.clock.advance(HOLD_SECONDS)
+        self.assertEqual((self.agent.redelivered, len(self.given)), (0, 1))
+
+    def test_stop_leaves_no_timer(self) -> None:
+        dead = self.poll()
+        self.scrape()
+        self.agent.undelivered(dead)
+        self.agent.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_little_time_left(self) -> None:
+        """A quarter of it is waited for the answer."""
+        self.agent.left(self.poll())
+        self.scrape()
+        self.clock.advance(9.75 - 0.4)
+        dead = self.poll()
+        self.agent.undelivered(dead)
+        self.clock.advance(0.1)
+        self.assertEqual(self.agent.redelivered, 1)
 
 
 class FailureTests(AgentTestCase):

@@ -227,6 +227,7 @@ class ScrapeTests(PushProxTestCase):
         scrape = self.scrape()
         self.pass_time(4)
         dead.channel.connectionLost(Failure(ConnectionLost()))
+        self.pass_time(1)
         fetched = self.fetched(self.poll())
         self.assert_pushed(Responses(fetched.id).counted())
         self.assert_scraped(scrape)
