@@ -78,5 +78,5 @@ class TooManyClients(PollRefused):
     """No more clients can be registered."""
 
 
-class NobodyWaits(PromproxyError):
+class UnknownScrape(PromproxyError):
     """What a client pushes is no answer that anybody waits for."""

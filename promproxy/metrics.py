@@ -104,7 +104,7 @@ class Metrics:
     _reload_moment: Gauge = field(init=False)
     _web_reload_succeeded: Gauge = field(init=False)
     _web_reload_moment: Gauge = field(init=False)
-    _certificate_end: Gauge | None = field(default=None, init=False)
+    _certificate_not_after: Gauge | None = field(default=None, init=False)
     _file_writes: Counter = field(init=False)
     _file_succeeded: Gauge = field(init=False)
 
@@ -190,27 +190,27 @@ class Metrics:
         """Report the requests that were refused for who asked, by reason."""
         self.registry.register(_RefusedCollector(refused))
 
-    def certificate_ends(self, moment: float) -> None:
+    def certificate_ends(self, timestamp: float) -> None:
         """Report when the certificate that callers see ends."""
-        if self._certificate_end is None:
-            self._certificate_end = Gauge(
+        if self._certificate_not_after is None:
+            self._certificate_not_after = Gauge(
                 "promproxy_tls_certificate_not_after_timestamp_seconds",
                 "When the certificate that callers see ends.",
                 registry=self.registry,
             )
-        self._certificate_end.set(moment)
+        self._certificate_not_after.set(timestamp)
 
-    def web_file_read(self, succeeded: bool, moment: float = 0.0) -> None:
+    def web_file_read(self, succeeded: bool, timestamp: float = 0.0) -> None:
         """The same of the web configuration file."""
         self._web_reload_succeeded.set(succeeded)
         if succeeded:
-            self._web_reload_moment.set(moment)
+            self._web_reload_moment.set(timestamp)
 
-    def reloaded(self, succeeded: bool, moment: float = 0.0) -> None:
-        """The configuration was read, or could not be; ``moment`` is when it was."""
+    def reloaded(self, succeeded: bool, timestamp: float = 0.0) -> None:
+        """The configuration was read, or could not be; ``timestamp`` is when it was."""
         self._reload_succeeded.set(succeeded)
         if succeeded:
-            self._reload_moment.set(moment)
+            self._reload_moment.set(timestamp)
 
     def watch(
         self, snapshot: Callable[[], Snapshot], states: Callable[[], Mapping[str, SourceState]]
@@ -266,8 +266,8 @@ class _RegistryCollector(Collector):
             if state.last_success is not None:
                 success.add_metric([name], state.last_success)
             healthy.add_metric([name], state.has_delivered and not state.failures)
-        same_id = _gauge("duplicate_ids", "Targets not served since another has their id.")
-        same_id.add_metric([], snapshot.duplicate_ids())
+        same_id = _gauge("shadowed_count", "Targets not served since another has their id.")
+        same_id.add_metric([], snapshot.shadowed_count())
         same_instance = _gauge("duplicate_instances", "Instance labels that several targets have.")
         same_instance.add_metric([], len(snapshot.duplicate_instances()))
         return [targets, dropped, left_out, success, healthy, restored, same_id, same_instance]
@@ -277,7 +277,7 @@ class Connections(Protocol):
     """The connections of callers, as far as they are counted."""
 
     @property
-    def closed_early(self) -> int:
+    def evicted(self) -> int:
         """How many were closed to make room."""
 
     def __len__(self) -> int: ...
@@ -295,7 +295,7 @@ class _ConnectionsCollector(Collector):
             "promproxy_connections_closed_early",
             "Connections of callers closed before their time to make room for others.",
         )
-        closed.add_metric([], self._connections.closed_early)
+        closed.add_metric([], self._connections.evicted)
         return [opened, closed]
 
 

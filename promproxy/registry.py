@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from promproxy.errors import SourceError
 from promproxy.sources import Restorable, Source
-from promproxy.targets.snapshot import Listing, Snapshot
+from promproxy.targets.snapshot import Snapshot, SourceTargets
 from promproxy.targets.target import Delivery, Target
 from promproxy.timing.backoff import next_delay
 from promproxy.timing.refresh_loop import RefreshLoop
@@ -22,31 +22,31 @@ from promproxy.timing.slices import in_slices
 log = Logger()
 
 MOST_WARNINGS = 10
-SECONDS_BETWEEN_ASKED = 10.0
-SECONDS_BETWEEN_SUSPECTED = 30.0
-SECONDS_BETWEEN_NEWS = 1.0
+SECONDS_BETWEEN_REQUESTS = 10.0
+SECONDS_BETWEEN_STALE_REPORTS = 30.0
+SECONDS_BETWEEN_PUSHES = 1.0
 
 
 @define
 class SourceState:
     """What is known of one source's refreshes. Moments are the clock's, in seconds.
 
-    ``since`` is when it was first to be asked. `/discovery` does not wait for one that is not
-    ``awaited``, since it already had targets to tell of when this one came, nor for one that is
-    ``restored``: it has targets that were saved before a restart.
+    ``first_asked_at`` is when its first refresh was due. `/discovery` waits for a source only if it
+    ``blocks_readiness``: one that a reload added does not, since others have targets to list.
+    It does not wait for one that is ``restored`` either, whose targets were saved before a restart.
     """
 
     name: str
-    is_awaited: bool = True
+    blocks_readiness: bool = True
     is_restored: bool = False
-    since: float | None = None
+    first_asked_at: float | None = None
     has_delivered: bool = False
     last_success: float | None = None
     last_error: str = ""
     failures: int = 0
-    last_asked: float = -inf
-    last_suspected: float = -inf
-    last_news: float = -inf
+    last_refresh_request: float = -inf
+    last_stale_report: float = -inf
+    last_push: float = -inf
 
 
 @define(eq=False)
@@ -54,7 +54,7 @@ class Registry:
     """Reads are plain attribute look-ups and never wait for a refresh.
 
     ``on_refresh`` is told of each refresh that ended: the source's name, its seconds, and whether
-    it succeeded. ``random`` yields from [0, 1). `use` says which sources there are.
+    it succeeded. ``random`` yields from [0, 1). `set_sources` says which sources there are.
     """
 
     _clock: IReactorTime
@@ -70,7 +70,7 @@ class Registry:
     _ending: set[Deferred[None]] = field(factory=set, init=False)
     _is_running: bool = field(default=False, init=False)
 
-    def use(
+    def set_sources(
         self,
         sources: Sequence[Source],
         render: Callable[[Target], bytes],
@@ -82,18 +82,18 @@ class Registry:
         once, and the targets of its predecessor stay until it delivers. Those of a source that is
         gone go at once. What is rendered already stays as it is: see `render_again`.
         """
-        is_ready = self._is_running and not self.missing()
+        is_ready = self._is_running and not self.pending_sources()
         before, self._sources = self._sources, {source.name: source for source in sources}
         if render != self._render:
             self._render, self._outdated = render, set(self.snapshot.listings)
         self._startup_grace = startup_grace
         self.states = {
-            name: self.states.get(name) or SourceState(name, is_awaited=not is_ready)
+            name: self.states.get(name) or SourceState(name, blocks_readiness=not is_ready)
             for name in self._sources
         }
         listings = self.snapshot.listings
         if list(listings) != [name for name in self.states if name in listings]:
-            self._take(listings)
+            self._publish(listings)
         for name, source in before.items():
             if self._sources.get(name) is not source and name in self._loops:
                 self._end_loop(name)
@@ -110,8 +110,8 @@ class Registry:
         state.is_restored, state.last_success = True, moment
         if isinstance(source, Restorable):
             source.restore(delivery)
-        listing = Listing(delivery, [self._render(target) for target in delivery.targets])
-        self._take({**self.snapshot.listings, name: listing})
+        listing = SourceTargets(delivery, [self._render(target) for target in delivery.targets])
+        self._publish({**self.snapshot.listings, name: listing})
 
     def start(self) -> None:
         """Begin to refresh every source, each in a loop of its own."""
@@ -123,8 +123,8 @@ class Registry:
         for name, source in self._sources.items():
             if name in self._loops:
                 continue
-            if self.states[name].since is None:
-                self.states[name].since = now
+            if self.states[name].first_asked_at is None:
+                self.states[name].first_asked_at = now
             loop = RefreshLoop(
                 partial(self.refresh, source), partial(self._pause_after, source), self._clock
             )
@@ -144,21 +144,21 @@ class Registry:
             self._end_loop(name)
         return gatherResults(list(self._ending))
 
-    def missing(self, source: str | None = None) -> list[str]:
+    def pending_sources(self, source: str | None = None) -> list[str]:
         """Which sources (of all, or of one) the discovery document still waits for."""
         states = self.states.values() if source is None else [self.states[source]]
         return [
             state.name
             for state in states
             if not (state.has_delivered or state.is_restored)
-            and (state.is_awaited or source is not None)
-            and not self._is_waited_for_too_long(state)
+            and (state.blocks_readiness or source is not None)
+            and not self._grace_expired(state)
         ]
 
-    def _is_waited_for_too_long(self, state: SourceState) -> bool:
-        if state.since is None or not self._startup_grace:
+    def _grace_expired(self, state: SourceState) -> bool:
+        if state.first_asked_at is None or not self._startup_grace:
             return False
-        return self._clock.seconds() - state.since >= self._startup_grace
+        return self._clock.seconds() - state.first_asked_at >= self._startup_grace
 
     def refresh_soon(self, source: str | None = None) -> None:
         """Someone asks for a refresh, of all sources or of one.
@@ -168,19 +168,20 @@ class Registry:
         now = self._clock.seconds()
         for name in self.states if source is None else [source]:
             state = self.states[name]
-            if state.last_asked <= now:  # else one is coming
-                state.last_asked = max(now, state.last_asked + SECONDS_BETWEEN_ASKED)
-                self._loops[name].hurry(state.last_asked - now)
+            if state.last_refresh_request <= now:  # else one is coming
+                earliest = state.last_refresh_request + SECONDS_BETWEEN_REQUESTS
+                state.last_refresh_request = max(now, earliest)
+                self._loops[name].refresh_within(state.last_refresh_request - now)
 
-    def changed(self, source: str) -> None:
+    def notify_changed(self, source: str) -> None:
         """A source has news: it is asked at once, and once a second while that goes on."""
         state, loop = self.states.get(source), self._loops.get(source)
         if state is None or loop is None:
             return
         now = self._clock.seconds()
-        if state.last_news <= now:  # else a refresh is coming
-            state.last_news = max(now, state.last_news + SECONDS_BETWEEN_NEWS)
-            loop.hurry(state.last_news - now)
+        if state.last_push <= now:  # else a refresh is coming
+            state.last_push = max(now, state.last_push + SECONDS_BETWEEN_PUSHES)
+            loop.refresh_within(state.last_push - now)
 
     def suspect_stale(self, target: Target) -> None:
         """A target that answered before is unknown to its router: the source may be out of date.
@@ -190,10 +191,10 @@ class Registry:
         state, now = self.states.get(target.source), self._clock.seconds()
         if state is None:  # its source is gone, and the scrape was still under way
             return
-        rarely = max(SECONDS_BETWEEN_SUSPECTED, self._sources[target.source].interval / 2)
-        if not state.failures and now - state.last_suspected >= rarely:
-            state.last_suspected = now
-            self._loops[target.source].hurry(0.0)
+        rarely = max(SECONDS_BETWEEN_STALE_REPORTS, self._sources[target.source].interval / 2)
+        if not state.failures and now - state.last_stale_report >= rarely:
+            state.last_stale_report = now
+            self._loops[target.source].refresh_within(0.0)
 
     def _pause_after(self, source: Source) -> float:
         state = self.states.get(source.name)
@@ -204,11 +205,12 @@ class Registry:
         """Ask a source once. A failure is logged, counted and leaves its last good targets."""
         state = self.states[source.name]
         began = self._clock.seconds()
-        state.last_asked = min(state.last_asked, began)  # this one serves whoever asked
-        state.last_news = min(state.last_news, began)
+        # This refresh answers the requests so far.
+        state.last_refresh_request = min(state.last_refresh_request, began)
+        state.last_push = min(state.last_push, began)
         try:
             delivery = await source.targets()
-            await self._accept(source.name, delivery)
+            await self._commit(source.name, delivery)
         except CancelledError:  # also where another source of this name took its place
             raise
         except Exception as error:
@@ -218,40 +220,40 @@ class Registry:
         self._on_refresh(source.name, self._clock.seconds() - began, not state.failures)
 
     async def render_again(self) -> None:
-        """Render what still has the entries of a former `use`."""
+        """Render what still has the entries of a former `set_sources`."""
         for name in list(self._outdated):
             listing = self.snapshot.listings.get(name)
             if listing is not None:
                 fresh = await self._rendered(listing.delivery)
                 if self.snapshot.listings.get(name) is listing:  # else a refresh was faster
-                    self._take({**self.snapshot.listings, name: fresh})
+                    self._publish({**self.snapshot.listings, name: fresh})
             self._outdated.discard(name)
 
-    async def _rendered(self, delivery: Delivery) -> Listing:
-        fragments: list[bytes] = []
+    async def _rendered(self, delivery: Delivery) -> SourceTargets:
+        entries: list[bytes] = []
         render = self._render
 
         def each() -> Iterator[None]:
             for target in delivery.targets:
-                fragments.append(render(target))
+                entries.append(render(target))
                 yield
 
         await in_slices(each(), self._clock)
-        if render is not self._render:  # a `use` came in between
+        if render is not self._render:  # a `set_sources` came in between
             return await self._rendered(delivery)
-        return Listing(delivery, fragments)
+        return SourceTargets(delivery, entries)
 
-    def _take(self, listings: Mapping[str, Listing]) -> None:
+    def _publish(self, listings: Mapping[str, SourceTargets]) -> None:
         """A new snapshot, of these, in the order of the configuration."""
         self.snapshot = Snapshot.of({n: listings[n] for n in self.states if n in listings})
 
-    async def _accept(self, name: str, delivery: Delivery) -> None:
+    async def _commit(self, name: str, delivery: Delivery) -> None:
         """Take a delivery into a new snapshot, unless it is the one we have."""
         before = self.snapshot.listings.get(name)
         if before is not None and before.delivery is delivery:
             return
         listing = await self._rendered(delivery)
-        self._take({**self.snapshot.listings, name: listing})
+        self._publish({**self.snapshot.listings, name: listing})
         log.info(
             "source {source}: {count} targets, {left_out} left out, {dropped} dropped as bad",
             source=name,
@@ -269,12 +271,12 @@ class Registry:
                 what=dropped.what,
                 reason=dropped.reason,
             )
-        if self.snapshot.duplicate_ids():
+        if self.snapshot.shadowed_count():
             log.warn(
                 "{count} targets are not served, since another one has their id, {examples} for "
                 "example",
-                count=self.snapshot.duplicate_ids(),
-                examples=self.snapshot.ids_of_several()[:3],
+                count=self.snapshot.shadowed_count(),
+                examples=self.snapshot.conflicting_ids()[:3],
             )
         same = self.snapshot.duplicate_instances()
         if same:

@@ -83,7 +83,7 @@ def make_registry(clock: Clock, *sources: Source, **options: Any) -> Registry:
         "on_refresh": lambda name, seconds, succeeded: None,
     }
     registry = Registry(clock=clock, **{**fields, **options})
-    registry.use(sources, render, startup_grace)
+    registry.set_sources(sources, render, startup_grace)
     return registry
 
 
@@ -232,20 +232,20 @@ class FakeOutbound:
     cancelled: int = 0
     version: int = 0
 
-    def prepare(self, target: Target) -> Target:
+    def template_for(self, target: Target) -> Target:
         return target
 
-    prepare_new = prepare
+    template_for_new = template_for
 
-    def send(self, prepared: Target, method: bytes, lines: bytes) -> Deferred[Response]:
+    def send(self, template: Target, method: bytes, lines: bytes) -> Deferred[Response]:
         def count(_answer: object) -> None:
             self.cancelled += 1
 
         answer: Deferred[Response] = Deferred(count)
-        own = [(name.encode(), value.encode()) for name, value in prepared.headers]
+        own = [(name.encode(), value.encode()) for name, value in template.headers]
         more = [line.split(b": ", 1) for line in lines.split(b"\r\n")[:-1]]
         headers = [*own, *((name, value) for name, value in more)]
-        self.sent.append(Sent(prepared, method, headers, answer))
+        self.sent.append(Sent(template, method, headers, answer))
         return answer
 
     @property

@@ -214,7 +214,7 @@ class SuspectedTests(EarlyTestCase):
 
 
 class HurryTests(SynchronousTestCase):
-    """RefreshLoop.hurry."""
+    """RefreshLoop.refresh_within."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -232,10 +232,10 @@ class HurryTests(SynchronousTestCase):
 
     def test_pause_is_shortened_and_never_lengthened(self) -> None:
         """The earliest moment counts."""
-        self.loop.hurry(30.0)
-        self.loop.hurry(100.0)
-        self.loop.hurry(20.0)
-        self.loop.hurry(25.0)
+        self.loop.refresh_within(30.0)
+        self.loop.refresh_within(100.0)
+        self.loop.refresh_within(20.0)
+        self.loop.refresh_within(25.0)
         self.clock.advance(19.9)
         self.assertEqual(self.began, [0.0])
         self.clock.advance(0.1)
@@ -248,14 +248,14 @@ class HurryTests(SynchronousTestCase):
         self.is_slow = True
         self.clock.advance(60)
         for seconds in (30.0, 10.0, 20.0):
-            self.loop.hurry(seconds)
+            self.loop.refresh_within(seconds)
         self.clock.advance(4)
         self.waiting[0].callback(None)
         self.clock.advance(5.9)
         self.assertEqual(self.began, [0.0, 60.0])
         self.clock.advance(0.1)
         self.assertEqual(self.began, [0.0, 60.0, 70.0])
-        self.loop.hurry(1.0)
+        self.loop.refresh_within(1.0)
         self.clock.advance(100)
         self.waiting[1].callback(None)
         self.clock.advance(0)
@@ -267,7 +267,7 @@ class HurryTests(SynchronousTestCase):
     def test_hurried_after_the_stop(self) -> None:
         """Nothing comes of it."""
         self.successResultOf(self.loop.stop())
-        self.loop.hurry(0.0)
+        self.loop.refresh_within(0.0)
         self.clock.advance(100)
         self.assertEqual((self.began, self.clock.getDelayedCalls()), ([0.0], []))
 

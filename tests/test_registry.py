@@ -51,8 +51,8 @@ class RefreshTests(RegistryTestCase):
         registry = self.start(ScriptedSource([delivery_of("a:1", "b:2"), delivery_of("c:3")]))
         first = registry.snapshot
         self.assertEqual(sorted(first.by_id), ["vms/a:1", "vms/b:2"])
-        self.assertEqual(len(first.fragments()), 2)
-        self.assertIn(b"/singleTargetMetrics/vms/b:2", first.fragments()[1])
+        self.assertEqual(len(first.entries()), 2)
+        self.assertIn(b"/singleTargetMetrics/vms/b:2", first.entries()[1])
         self.advance(60)
         self.assertEqual(self.ids(registry), ["vms/c:3"])
         self.assertEqual(sorted(first.by_id), ["vms/a:1", "vms/b:2"])
@@ -96,7 +96,7 @@ class RefreshTests(RegistryTestCase):
         for moment, calls in ((0.0, 2), (0.6, 2), (1.2, 3), (1.8, 3), (2.4, 4), (9.0, 6)):
             self.advance(moment - self.clock.seconds())
             for _ in range(5):
-                registry.changed("vms")
+                registry.notify_changed("vms")
             settle(self.clock)
             self.assertEqual(source.calls, calls, moment)
         self.successResultOf(registry.stop())
@@ -104,8 +104,8 @@ class RefreshTests(RegistryTestCase):
     def test_news_of_a_source_that_is_not_asked(self) -> None:
         """It is gone, or nothing runs yet."""
         registry = make_registry(self.clock, ScriptedSource([delivery_of("a:1")]))
-        registry.changed("vms")
-        registry.changed("unknown")
+        registry.notify_changed("vms")
+        registry.notify_changed("unknown")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_interval_has_jitter_of_up_to_a_tenth_less(self) -> None:
@@ -229,40 +229,40 @@ class ReadinessTests(RegistryTestCase):
         """However long that takes; a delivery without targets counts."""
         registry = self.start(self.one, self.two)
         self.advance(100_000)
-        self.assertEqual(registry.missing(), ["two"])
+        self.assertEqual(registry.pending_sources(), ["two"])
         self.late.callback(Delivery(()))
         settle(self.clock)
-        self.assertEqual(registry.missing(), [])
+        self.assertEqual(registry.pending_sources(), [])
 
     def test_failure_is_no_delivery_but_does_not_undo_one(self) -> None:
         """Ready stays ready."""
         failing = ScriptedSource([BROKEN, delivery_of("a:1"), BROKEN])
         registry = self.start(failing)
-        self.assertEqual(registry.missing(), ["vms"])
+        self.assertEqual(registry.pending_sources(), ["vms"])
         self.advance(5)
-        self.assertEqual(registry.missing(), [])
+        self.assertEqual(registry.pending_sources(), [])
         self.advance(60)
         self.assertEqual(registry.states["vms"].failures, 1)
-        self.assertEqual(registry.missing(), [])
+        self.assertEqual(registry.pending_sources(), [])
 
     def test_one_source_is_asked_about_alone(self) -> None:
         """As `?source=` depends on that source only."""
         registry = self.start(self.one, self.two)
-        self.assertEqual(registry.missing("one"), [])
-        self.assertEqual(registry.missing("two"), ["two"])
+        self.assertEqual(registry.pending_sources("one"), [])
+        self.assertEqual(registry.pending_sources("two"), ["two"])
 
     def test_startup_grace_ends_the_wait(self) -> None:
         """Counted from the start, for all sources and for each."""
         self.clock.advance(1000)
         registry = self.start(self.one, self.two, startup_grace=30.0)
         self.advance(29)
-        self.assertEqual(registry.missing(), ["two"])
+        self.assertEqual(registry.pending_sources(), ["two"])
         self.advance(1)
-        self.assertEqual((registry.missing(), registry.missing("two")), ([], []))
+        self.assertEqual((registry.pending_sources(), registry.pending_sources("two")), ([], []))
 
     def test_no_sources_is_ready(self) -> None:
         """There is nothing to wait for."""
-        self.assertEqual(self.start().missing(), [])
+        self.assertEqual(self.start().pending_sources(), [])
 
 
 class StopTests(RegistryTestCase):
@@ -343,8 +343,10 @@ class RestoreTests(RegistryTestCase):
         """Before anything was asked; for this source only."""
         registry = self.restored(ScriptedSource([BROKEN]), ScriptedSource([BROKEN], name="other"))
         self.assertEqual(self.ids(registry), ["vms/a:1"])
-        self.assertIn(b"/singleTargetMetrics/vms/a:1", registry.snapshot.fragments()[0])
-        self.assertEqual((registry.missing(), registry.missing("vms")), (["other"], []))
+        self.assertIn(b"/singleTargetMetrics/vms/a:1", registry.snapshot.entries()[0])
+        self.assertEqual(
+            (registry.pending_sources(), registry.pending_sources("vms")), (["other"], [])
+        )
         self.assertEqual(registry.states["vms"].last_success, 5.0)
 
     def test_failures_leave_them(self) -> None:
@@ -353,7 +355,9 @@ class RestoreTests(RegistryTestCase):
         registry.start()
         self.advance(600)
         self.assertEqual(self.ids(registry), ["vms/a:1"])
-        self.assertEqual((registry.missing(), registry.states["vms"].is_restored), ([], True))
+        self.assertEqual(
+            (registry.pending_sources(), registry.states["vms"].is_restored), ([], True)
+        )
 
     def test_first_delivery_takes_their_place(self) -> None:
         """From then on it is as if they had never been."""

@@ -1,4 +1,4 @@
-"""Tests of the reload: promproxy.daemon.running, promproxy.daemon.generation and what they swap."""
+"""Tests of the reload: promproxy.daemon.runtime, promproxy.daemon.generation and what they swap."""
 
 from __future__ import annotations
 
@@ -135,7 +135,9 @@ class BadFileTests(ReloadTestCase):
         self.assertEqual(answer.status, 500)
         told = answer.body.decode()
         (event,) = [event for event in events if event["log_level"] is LogLevel.error]
-        self.assertEqual(told, f"cannot reload, all stays as it was: {event['error']}\n")
+        self.assertEqual(
+            told, f"reload failed, keeping the running configuration: {event['error']}\n"
+        )
         self.assertEqual(self.metric("config_last_reload_successful"), "0.0")
         self.assertEqual(self.listed()[0], "192.0.2.1:9100")
         return told
@@ -167,7 +169,7 @@ class BadFileTests(ReloadTestCase):
         def load() -> None:
             raise ZeroDivisionError("secret")
 
-        self.daemon._running._load = load  # type: ignore[assignment]
+        self.daemon._runtime._load = load  # type: ignore[assignment]
         answer = self.ask("/-/reload", "POST")
         self.assertEqual(answer.status, 500)
         self.assertIn(b"an unexpected error, see the log", answer.body)
@@ -352,9 +354,9 @@ class RenewedFileTests(ReloadTestCase):
     def test_unchanged(self) -> None:
         """The profile and its connections are the same."""
         self.assertEqual(self.shown(), "old")
-        before = self.daemon._running.generation
+        before = self.daemon._runtime.generation
         self.pass_time(10 * LOOK_SECONDS)
-        self.assertIs(self.daemon._running.generation, before)
+        self.assertIs(self.daemon._runtime.generation, before)
 
     def test_broken(self) -> None:
         """The old one stays, and the error is told once."""

@@ -64,7 +64,7 @@ async def _demonstrate(reactor: Any, port: int) -> int:
         ) from error
     daemon.startService()
     reactor.addSystemEventTrigger("before", "shutdown", daemon.stopService)
-    while daemon.registry.missing():
+    while daemon.registry.pending_sources():
         await deferLater(reactor, 0.05)
     by_id = daemon.registry.snapshot.by_id
     hints = _HINTS.format(

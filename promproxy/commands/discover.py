@@ -18,7 +18,7 @@ from promproxy.commands.common import run_under_reactor
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 from promproxy.daemon.profiles import make_outbound
-from promproxy.daemon.sources import SourceMaker
+from promproxy.daemon.sources import SourceBuilder
 from promproxy.errors import ConfigError
 from promproxy.targets.target import Delivery
 from promproxy.tunnel.agent import TunnelAgent
@@ -96,7 +96,7 @@ async def discover(config: Config, reactor: Any, only: str | None, report: Repor
     chosen = [source for source in config.sources if only in (None, source.name)]
     if not chosen:
         raise ConfigError(f"no source called {only!r}" if only else "no sources are configured")
-    maker = SourceMaker(
+    builder = SourceBuilder(
         reactor=reactor,
         in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
         outbound=make_outbound(reactor, config),
@@ -111,7 +111,7 @@ async def discover(config: Config, reactor: Any, only: str | None, report: Repor
                 file=sys.stderr,
             )
             continue
-        text = report.text(source.name, await maker.make(source, config).targets())
+        text = report.text(source.name, await builder.build(source, config).targets())
         if not _print(text):
             return 1
     return 0

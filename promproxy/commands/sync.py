@@ -28,7 +28,7 @@ from promproxy.daemon.endpoints import make_endpoint
 from promproxy.errors import ConfigError
 from promproxy.server.site import PromproxySite
 from promproxy.sync.connection import Connection
-from promproxy.sync.follower import Follower, Places
+from promproxy.sync.follower import Follower, OutputPaths
 from promproxy.sync.metrics import Figures
 from promproxy.systemd.journal import observer
 from promproxy.timing.backoff import next_delay
@@ -151,7 +151,7 @@ def _make_follower(options: Namespace, reactor: Any) -> Follower:
             figures.recall(options.metrics_file.read_text(encoding="utf-8", errors="replace"))
     return Follower(
         client=connection.client,
-        places=Places(file=options.file, mode=options.mode, metrics=options.metrics_file),
+        paths=OutputPaths(file=options.file, mode=options.mode, metrics=options.metrics_file),
         figures=figures,
         clock=reactor,
         in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),

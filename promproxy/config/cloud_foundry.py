@@ -9,7 +9,7 @@ from string import Formatter
 from attrs import frozen
 
 from promproxy.config.http_client import HttpClient, url
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 from promproxy.config.read import (
     boolean,
     integer,
@@ -34,7 +34,7 @@ from promproxy.targets.labels import is_label_name
 metrics_path = matching(r"/[!-\"$-~]*(?<!\?)", "a path such as /metrics")
 
 
-def label_selector(place: Place) -> LabelSelector:
+def label_selector(place: ConfigNode) -> LabelSelector:
     """A label selector such as ``monitoring=prometheus,!legacy``, as the API writes it."""
     try:
         return parse_label_selector(text(place))
@@ -42,7 +42,7 @@ def label_selector(place: Place) -> LabelSelector:
         place.fail(str(error))
 
 
-def template(place: Place) -> str:
+def template(place: ConfigNode) -> str:
     """A text with fields of a target in braces, such as ``{org_name}-{app_name}``."""
     value = text(place)
     try:

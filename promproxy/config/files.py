@@ -24,7 +24,7 @@ def files_in(settings: object) -> Iterator[Path]:
             yield value.path
 
 
-def open_secrets(settings: object) -> list[str]:
+def world_readable_secrets(settings: object) -> list[str]:
     """A warning for each file in which a secret stands and which every user may read."""
     files: dict[Path | None, str] = {}
     for value in _values(settings):

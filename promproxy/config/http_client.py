@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 from promproxy.config.read import (
     boolean,
     list_of,
@@ -29,7 +29,7 @@ from promproxy.outbound.no_proxy import NoProxy
 from promproxy.secret import Secret
 
 
-def url(place: Place) -> str:
+def url(place: ConfigNode) -> str:
     """An http or https URL without credentials in it."""
     value = text(place)
     problem = problem_with_url(value)
@@ -52,12 +52,12 @@ def problem_with_url(value: str) -> str | None:
     return None
 
 
-def parameter(place: Place) -> Secret:
+def parameter(place: ConfigNode) -> Secret:
     """A string that is not shown, since it may be a secret."""
     return Secret(text(place))
 
 
-def no_proxy(place: Place) -> NoProxy:
+def no_proxy(place: ConfigNode) -> NoProxy:
     """Hosts with commas in between: ``10.0.0.0/8,.example.org,host:8080``; ``*`` for all."""
     try:
         return NoProxy(text(place))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import yaml
 
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 from promproxy.config.read import section
 from promproxy.config.schema import Config
 from promproxy.config.web_file import WebFile
@@ -49,7 +49,7 @@ def section_from_text(
     if node is None:
         return cls()
     line = node.start_mark.line + 1
-    return section(cls)(Place(node=node, file=file, line=line, path="", environ=environ))
+    return section(cls)(ConfigNode(node=node, file=file, line=line, path="", environ=environ))
 
 
 def read_text(file: Path) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 from promproxy.config.read import boolean, mapping_of, positive, setting, size, text
 from promproxy.scrape.merged.selection import DEFAULT_LABELS
 from promproxy.targets.labels import is_label_name
 
 
-def label_map(place: Place) -> Mapping[str, str]:
+def label_map(place: ConfigNode) -> Mapping[str, str]:
     """Labels, and the names of a target's labels that each is made of, joined by colons."""
     labels = mapping_of(text)(place)
     for name, made_of in labels.items():

@@ -19,7 +19,7 @@ _STRING, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 
 
 @frozen(kw_only=True)
-class Place:
+class ConfigNode:
     """One YAML node, and where it stands. Its methods raise ConfigError, which names the place.
 
     ``line`` is where its key stands, if it has one; ``path`` is that of the keys that lead here.
@@ -66,18 +66,18 @@ class Place:
         """Whether a list stands here."""
         return isinstance(self.node, yaml.SequenceNode)
 
-    def items(self, what: str = "a list") -> Iterator[Place]:
+    def items(self, what: str = "a list") -> Iterator[ConfigNode]:
         """The places in a list."""
         if not self.is_list():
             self.expected(what)
         for index, node in enumerate(self.node.value):
             yield self._at(node, node, f"{self.path}[{index}]")
 
-    def entries(self, what: str = "a mapping") -> dict[str, Place]:
+    def entries(self, what: str = "a mapping") -> dict[str, ConfigNode]:
         """The places in a mapping by their keys; a key that stands twice is an error."""
         if not isinstance(self.node, yaml.MappingNode):
             self.expected(what)
-        found: dict[str, Place] = {}
+        found: dict[str, ConfigNode] = {}
         for key, value in self.node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.expected("a plain key")
@@ -93,9 +93,9 @@ class Place:
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}"
         self.fail(f"unknown key; {hint}")
 
-    def _at(self, node: yaml.Node, start: yaml.Node, path: str) -> Place:
+    def _at(self, node: yaml.Node, start: yaml.Node, path: str) -> ConfigNode:
         line = start.start_mark.line + 1
-        return Place(node=node, file=self.file, line=line, path=path, environ=self.environ)
+        return ConfigNode(node=node, file=self.file, line=line, path=path, environ=self.environ)
 
     def _variable(self, environ: Mapping[str, str], match: re.Match[str]) -> str:
         name = match[1]

@@ -19,12 +19,12 @@ import attrs
 from attrs import frozen
 
 from promproxy.config import units
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
 
 T = TypeVar("T")
-Reader = Callable[[Place], T]
+Reader = Callable[[ConfigNode], T]
 
 
 def setting(
@@ -51,7 +51,7 @@ class Section(Generic[T]):
 
     cls: type[T]
 
-    def __call__(self, place: Place) -> T:
+    def __call__(self, place: ConfigNode) -> T:
         """Raises ConfigError for a key that is unknown, missing or bad."""
         # mypy does not know that every schema class is an attrs class.
         fields = {f.name: f for f in attrs.fields(self.cls)}  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ class Section(Generic[T]):
 section = Section
 
 
-def text(place: Place) -> str:
+def text(place: ConfigNode) -> str:
     """A string; one that looks like a number, ``true`` or ``null`` needs quotes.
 
     A number is not taken for one, since YAML may have changed its digits.
@@ -102,7 +102,7 @@ class Matching:
     pattern: str
     what: str
 
-    def __call__(self, place: Place) -> str:
+    def __call__(self, place: ConfigNode) -> str:
         """The string."""
         value = text(place)
         if not re.fullmatch(self.pattern, value):
@@ -113,7 +113,7 @@ class Matching:
 matching = Matching
 
 
-def integer(place: Place) -> int:
+def integer(place: ConfigNode) -> int:
     """A whole number of at least 0."""
     value = place.scalar("a whole number")
     if not re.fullmatch("[0-9]{1,15}", value):
@@ -121,7 +121,7 @@ def integer(place: Place) -> int:
     return int(value)
 
 
-def positive(place: Place) -> int:
+def positive(place: ConfigNode) -> int:
     """A whole number of at least 1."""
     value = integer(place)
     if value < 1:
@@ -129,7 +129,7 @@ def positive(place: Place) -> int:
     return value
 
 
-def port(place: Place) -> int:
+def port(place: ConfigNode) -> int:
     """A port, from 1 to 65535."""
     value = integer(place)
     if not 0 < value < 65536:
@@ -137,7 +137,7 @@ def port(place: Place) -> int:
     return value
 
 
-def regex(place: Place) -> re.Pattern[str]:
+def regex(place: ConfigNode) -> re.Pattern[str]:
     """A regular expression of Python's, which has no regard to case."""
     try:
         return re.compile(text(place), re.IGNORECASE)
@@ -145,7 +145,7 @@ def regex(place: Place) -> re.Pattern[str]:
         place.fail(f"no valid regular expression: {error}")
 
 
-def boolean(place: Place) -> bool:
+def boolean(place: ConfigNode) -> bool:
     """``true`` or ``false``."""
     value = place.scalar("true or false").lower()
     if value not in ("true", "false"):
@@ -153,19 +153,19 @@ def boolean(place: Place) -> bool:
     return value == "true"
 
 
-def _in_units(parse: Callable[[str], T], place: Place) -> T:
+def _in_units(parse: Callable[[str], T], place: ConfigNode) -> T:
     try:
         return parse(place.scalar("a value"))
     except ValueError as error:
         place.expected(str(error))
 
 
-def duration(place: Place) -> float:
+def duration(place: ConfigNode) -> float:
     """A duration such as ``30s``, ``500ms`` or ``1h30m``; read as seconds."""
     return _in_units(units.duration_from_text, place)
 
 
-def positive_duration(place: Place) -> float:
+def positive_duration(place: ConfigNode) -> float:
     """A duration of more than 0."""
     seconds = duration(place)
     if seconds <= 0:
@@ -173,12 +173,12 @@ def positive_duration(place: Place) -> float:
     return seconds
 
 
-def size(place: Place) -> int:
+def size(place: ConfigNode) -> int:
     """A size such as ``512KB`` or ``10MB`` (1 KB is 1024 bytes), or ``0``; read as bytes."""
     return _in_units(units.size_from_text, place)
 
 
-def path(place: Place) -> Path:
+def path(place: ConfigNode) -> Path:
     """A path; a relative one starts at the folder of the configuration file."""
     value = text(place)
     if "\0" in value:
@@ -186,12 +186,12 @@ def path(place: Place) -> Path:
     return (place.file.parent / value).absolute()
 
 
-def secret(place: Place) -> Secret:
+def secret(place: ConfigNode) -> Secret:
     """A string that is never shown; ``NAME_file`` names a file that holds it, in its place."""
     return Secret(text(place), written_in=None if place.has_variable() else place.file)
 
 
-def secret_file(place: Place) -> Secret:
+def secret_file(place: ConfigNode) -> Secret:
     """A secret that stands in a file, which must be readable."""
     found = Secret(path=path(place))
     try:
@@ -207,7 +207,7 @@ class OneOf:
 
     words: tuple[str, ...]
 
-    def __call__(self, place: Place) -> str:
+    def __call__(self, place: ConfigNode) -> str:
         """The word."""
         value = text(place)
         if value not in self.words:
@@ -226,7 +226,7 @@ class ListOf(Generic[T]):
 
     item: Reader[T]
 
-    def __call__(self, place: Place) -> tuple[T, ...]:
+    def __call__(self, place: ConfigNode) -> tuple[T, ...]:
         """Its items, in order."""
         return tuple(self.item(item) for item in place.items())
 
@@ -240,7 +240,7 @@ class MappingOf(Generic[T]):
 
     value: Reader[T]
 
-    def __call__(self, place: Place) -> dict[str, T]:
+    def __call__(self, place: ConfigNode) -> dict[str, T]:
         """Its values by their keys."""
         return {key: self.value(at) for key, at in place.entries().items()}
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from promproxy.config.cloud_foundry import CloudFoundry
 from promproxy.config.http_client import HttpClient, url, without_query
 from promproxy.config.merged import Merged
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 from promproxy.config.pushprox import PushProx
 from promproxy.config.read import (
     boolean,
@@ -39,7 +39,7 @@ from promproxy.targets.document import OWN_SOURCE, valid_address
 source_name = matching("[a-z][a-z0-9-]{0,30}", "a name such as prod-1: a-z, 0-9 and -, at most 31")
 
 
-def host_port(place: Place) -> str:
+def host_port(place: ConfigNode) -> str:
     """An address such as ``promproxy.example.org:8080``; the port may be left out."""
     value = text(place)
     if valid_address(value.encode()) is None:
@@ -47,7 +47,7 @@ def host_port(place: Place) -> str:
     return value
 
 
-def own_metrics(place: Place) -> bool | tuple[str, ...]:
+def own_metrics(place: ConfigNode) -> bool | tuple[str, ...]:
     """Whether, or at which addresses."""
     if not place.is_list():
         return boolean(place)
@@ -58,7 +58,7 @@ def own_metrics(place: Place) -> bool | tuple[str, ...]:
     return addresses
 
 
-def address_or_network(place: Place) -> Network:
+def address_or_network(place: ConfigNode) -> Network:
     """An address, or a network such as ``10.0.0.0/8`` or ``fd00::/8``."""
     try:
         return network(text(place))

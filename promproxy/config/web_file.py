@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 from promproxy.config.read import list_of, mapping_of, one_of, path, section, setting, text
 from promproxy.secret import Secret
 
@@ -41,7 +41,7 @@ HEADERS = {
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")
 
 
-def bcrypt_hash(place: Place) -> Secret:
+def bcrypt_hash(place: ConfigNode) -> Secret:
     """A bcrypt hash, as ``promproxy hash-password`` makes it."""
     value = text(place)
     if not _BCRYPT.fullmatch(value):
@@ -49,12 +49,12 @@ def bcrypt_hash(place: Place) -> Secret:
     return Secret(value, written_in=place.file)
 
 
-def ignored(place: Place) -> bool:
+def ignored(place: ConfigNode) -> bool:
     """Anything: it has no meaning here."""
     return True
 
 
-def header_value(place: Place) -> str:
+def header_value(place: ConfigNode) -> str:
     """Text that fits into a line of a header."""
     value = text(place)
     if not re.fullmatch(r"[\t -~]*", value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promproxy.config import schema
-from promproxy.config.files import open_secrets
+from promproxy.config.files import world_readable_secrets
 from promproxy.config.web_file import WebFile
 from promproxy.errors import ConfigError
 from promproxy.server.access import Access
@@ -43,9 +43,9 @@ def make_tokens(config: schema.Config, before: Tokens) -> Tokens:
     return before.renewed(tokens)
 
 
-def remarks(config: schema.Config, web: WebFile) -> Iterator[str]:
+def inbound_warnings(config: schema.Config, web: WebFile) -> Iterator[str]:
     """What is not wrong, but hardly meant."""
-    yield from open_secrets(web)
+    yield from world_readable_secrets(web)
     for key in web.ignored:
         yield f"the web configuration file's {key} has no meaning here and is ignored"
     if not verifies_certificates(web) and any(role.client_sans for role in config.roles):

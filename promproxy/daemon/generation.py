@@ -1,4 +1,4 @@
-"""Everything that one configuration is made into, and what the next one takes over from it.
+"""Everything that one configuration is built into, and what the next one takes over from it.
 
 Nothing here listens, asks or closes anything, and the generation before is only read: a
 configuration that cannot be used changes nothing, and all of it may happen in a thread.
@@ -16,14 +16,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from promproxy.config import schema
-from promproxy.config.files import files_in, open_secrets
+from promproxy.config.files import files_in, world_readable_secrets
 from promproxy.config.http_client import HttpClient
 from promproxy.daemon.endpoints import make_endpoint
 from promproxy.daemon.outputs import output_settings
 from promproxy.daemon.profiles import make_profile
-from promproxy.daemon.sources import SourceMaker
+from promproxy.daemon.sources import SourceBuilder
 from promproxy.daemon.tls import TLSProfiles
-from promproxy.disk.file_watch import contents_of
+from promproxy.disk.file_watch import digests_of
 from promproxy.disk.output_files import OutputSettings
 from promproxy.errors import ConfigError
 from promproxy.outbound.agent import OutboundAgent
@@ -37,20 +37,20 @@ T = TypeVar("T")
 
 
 @frozen(eq=False)
-class Made(Generic[T]):
-    """Something that settings were made into. Equal ``settings`` would lead to an equal thing.
+class Built(Generic[T]):
+    """Something that settings were built into. Equal ``settings`` would lead to an equal value.
 
-    ``agents`` are those whose connections are the thing's own.
+    ``agents`` are those whose connections are the value's own.
     """
 
-    thing: T
+    value: T
     settings: object
     agents: tuple[OutboundAgent, ...] = ()
 
 
 @frozen(eq=False, kw_only=True)
 class Generation:
-    """What a configuration was made into. ``render`` makes a target's discovery entry.
+    """What a configuration was built into. ``render`` makes a target's discovery entry.
 
     ``files`` are those with secrets, certificates and keys; ``warnings`` are for whoever wrote the
     configuration, a line each.
@@ -61,15 +61,15 @@ class Generation:
     outputs: OutputSettings
     style: EntryStyle
     render: Callable[[Target], bytes]
-    profiles: Mapping[str, Made[Profile]]
-    sources: Mapping[str, Made[Source]]
+    profiles: Mapping[str, Built[Profile]]
+    sources: Mapping[str, Built[Source]]
     files: Sequence[Path] = ()
     warnings: Sequence[str] = ()
 
     @property
     def agents(self) -> set[OutboundAgent]:
         """Those of all sources; profiles' own are closed by the outbound client."""
-        return {agent for made in self.sources.values() for agent in made.agents}
+        return {agent for built in self.sources.values() for agent in built.agents}
 
     def changes(self, before: Generation) -> str:
         """What a reload did to the sources, in words."""
@@ -82,8 +82,8 @@ class Generation:
         """The profiles and sources, as an operator calls them, that are not those of before."""
         profiles = [
             f"profile '{name}'" if name else "the default profile"
-            for name, made in self.profiles.items()
-            if before.profiles.get(name) is not made
+            for name, built in self.profiles.items()
+            if before.profiles.get(name) is not built
         ]
         return profiles + [f"source '{name}'" for name in self.changed(before)]
 
@@ -91,13 +91,13 @@ class Generation:
         """The sources that were there before, but of other settings."""
         return [
             name
-            for name, made in self.sources.items()
-            if name in before.sources and before.sources[name] is not made
+            for name, built in self.sources.items()
+            if name in before.sources and before.sources[name] is not built
         ]
 
 
 @frozen(kw_only=True)
-class GenerationMaker:
+class GenerationBuilder:
     """Makes generations. ``outbound`` is what sources that ask targets themselves ask by.
 
     ``scheme`` is how we are reached where ``discovery.scheme`` does not say.
@@ -110,7 +110,7 @@ class GenerationMaker:
     scheme: str = "http"
     tls_profiles: TLSProfiles = field(factory=TLSProfiles)
 
-    def make(self, config: schema.Config, before: Generation | None = None) -> Generation:
+    def build(self, config: schema.Config, before: Generation | None = None) -> Generation:
         """What has not changed since ``before`` is taken over. Raises ConfigError."""
         discovery = config.discovery
         style = EntryStyle(
@@ -137,32 +137,34 @@ class GenerationMaker:
                 for source in config.sources
             },
             files=tuple(files_in(config)),
-            warnings=[*open_secrets(config), *_remarks(config)],
+            warnings=[*world_readable_secrets(config), *_warnings(config)],
         )
 
-    def _profile(self, name: str, http: HttpClient, before: Made[Profile] | None) -> Made[Profile]:
-        settings = (http, files_of(http))
+    def _profile(
+        self, name: str, http: HttpClient, before: Built[Profile] | None
+    ) -> Built[Profile]:
+        settings = (http, referenced_digests(http))
         if before is not None and before.settings == settings:
             return before
         with _naming(f"outbound.{name}"):
             profile = make_profile(self.reactor, http, self.tls_profiles.get)
-        return Made(profile, settings, profile.agents)
+        return Built(profile, settings, profile.agents)
 
     def _source(
-        self, source: schema.Source, config: schema.Config, before: Made[Source] | None
-    ) -> Made[Source]:
+        self, source: schema.Source, config: schema.Config, before: Built[Source] | None
+    ) -> Built[Source]:
         # Of the profiles only this decides which targets there are; all else of them does not
         # concern the source.
         with_credentials = {name for name, p in config.outbound.items() if p.has_credentials}
         settings = (
             source,
-            files_of(source),
+            referenced_digests(source),
             with_credentials & set(source.profiles),
             config.discovery.promregator_labels,
         )
         if before is not None and before.settings == settings:
             return before
-        maker = SourceMaker(
+        builder = SourceBuilder(
             reactor=self.reactor,
             in_thread=self.in_thread,
             outbound=self.outbound,
@@ -171,8 +173,8 @@ class GenerationMaker:
             tls_profiles=self.tls_profiles,
         )
         with _naming(f"sources: '{source.name}'"):
-            made = maker.make(source, config)
-        return Made(made, settings, tuple(maker.agents))
+            built = builder.build(source, config)
+        return Built(built, settings, tuple(builder.agents))
 
 
 @contextmanager
@@ -184,15 +186,15 @@ def _naming(place: str) -> Iterator[None]:
         raise ConfigError(f"{place}: {error}") from error
 
 
-def _remarks(config: schema.Config) -> Iterator[str]:
+def _warnings(config: schema.Config) -> Iterator[str]:
     """What is not wrong, but hardly meant."""
     if not config.sources:  # such as a file that was cut short
         yield "there are no sources: nothing is listed but promproxy itself"
 
 
-def files_of(settings: object) -> dict[Path, bytes]:
+def referenced_digests(settings: object) -> dict[Path, bytes]:
     """What the files hold, as a hash, that settings stand for: secrets, certificates, keys.
 
     One that cannot be read is left to whoever needs it.
     """
-    return contents_of(files_in(settings))
+    return digests_of(files_in(settings))

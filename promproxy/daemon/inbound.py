@@ -16,7 +16,7 @@ from promproxy.config import schema
 from promproxy.config.files import files_in
 from promproxy.config.load import load_web_file
 from promproxy.config.web_file import WebFile
-from promproxy.daemon.access import make_access, make_tokens, remarks
+from promproxy.daemon.access import inbound_warnings, make_access, make_tokens
 from promproxy.daemon.web import Web, header_lines, make_web
 from promproxy.errors import ConfigError
 from promproxy.manual import manual_page
@@ -31,7 +31,7 @@ log = Logger()
 
 @frozen(eq=False)
 class InboundSettings:
-    """What both configuration files say of callers, checked and built; see `prepare`.
+    """What both configuration files say of callers, checked and built; see `build_inbound`.
 
     ``files`` are those that they name for it.
     """
@@ -39,11 +39,11 @@ class InboundSettings:
     web: Web
     access: Access
     tokens: Tokens
-    remarks: frozenset[str]
+    warnings: frozenset[str]
     files: tuple[Path, ...]
 
 
-def prepare(
+def build_inbound(
     config: schema.Config, settings: WebFile, before: InboundSettings | None = None
 ) -> InboundSettings:
     """Build all that may fail, in a thread. Raises ConfigError."""
@@ -54,7 +54,7 @@ def prepare(
         web=make_web(settings, before.web if before else None),
         access=make_access(config, settings),
         tokens=make_tokens(config, before.tokens if before else Tokens()),
-        remarks=frozenset(remarks(config, settings)),
+        warnings=frozenset(inbound_warnings(config, settings)),
         files=named_files(config, settings),
     )
 
@@ -94,20 +94,20 @@ class Inbound:
         self._apply(settings)
 
     @property
-    def certificate_end(self) -> float | None:
+    def certificate_not_after(self) -> float | None:
         """When our certificate ends, in seconds of the epoch; None without TLS."""
         tls = self._settings.web.tls
         return None if tls is None else tls.not_after
 
     @property
-    def remarks(self) -> Collection[str]:
+    def warnings(self) -> Collection[str]:
         """What the configuration has that is not wrong, but hardly meant, a line each."""
-        return self._settings.remarks
+        return self._settings.warnings
 
     def start(self) -> None:
         """Be ready for passwords, and say what is worth a warning."""
         self._password_threads.start()
-        self._warn(self._settings.remarks)
+        self._warn(self._settings.warnings)
         self._warn_if_open()
 
     def stop(self) -> None:
@@ -126,7 +126,7 @@ class Inbound:
         """Read the file anew, in a thread; nothing is changed by it. Raises ConfigError."""
         settings = WebFile() if self._file is None else load_web_file(self._file)
         self._watch(named_files(config, settings))
-        return prepare(config, settings, self._settings)
+        return build_inbound(config, settings, self._settings)
 
     def use(self, settings: InboundSettings) -> None:
         """Go on with these: TLS for new connections, all else from the next request on."""
@@ -142,11 +142,11 @@ class Inbound:
         self._apply(settings)
         if settings.access.is_open and not before.access.is_open:
             self._warn_if_open()
-        self._warn(settings.remarks - before.remarks)
+        self._warn(settings.warnings - before.warnings)
 
-    def _warn(self, remarks: Iterable[str]) -> None:
-        for remark in sorted(remarks):
-            log.warn("{remark}", remark=remark)
+    def _warn(self, warnings: Iterable[str]) -> None:
+        for warning in sorted(warnings):
+            log.warn("{text}", text=warning)
 
     def _warn_if_open(self) -> None:
         """Say so where nobody has to say who they are."""

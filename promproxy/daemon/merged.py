@@ -34,7 +34,7 @@ class MergedPage:
         settings = _settings(config.merged, config.discovery.promregator_labels)
         if self._resource is None:
             fetcher = Fetcher(
-                self._registry, self._outbound, self._scrapes.results, self._metrics, self._clock
+                self._registry, self._outbound, self._scrapes.history, self._metrics, self._clock
             )
             self._resource = MergedResource(
                 self._registry,

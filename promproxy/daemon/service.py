@@ -24,9 +24,9 @@ from twisted.python.threadpool import ThreadPool
 from promproxy.config import schema
 from promproxy.config.load import load_web_file
 from promproxy.config.web_file import WebFile
-from promproxy.daemon.generation import GenerationMaker
-from promproxy.daemon.inbound import Inbound, prepare
-from promproxy.daemon.running import Running
+from promproxy.daemon.generation import GenerationBuilder
+from promproxy.daemon.inbound import Inbound, build_inbound
+from promproxy.daemon.runtime import Runtime
 from promproxy.errors import ConfigError
 from promproxy.outbound.client import Outbound
 from promproxy.registry import Registry
@@ -60,7 +60,7 @@ class Daemon(Service):
     """Listens, starts, reloads when the signal for that comes, and stops."""
 
     _reactor: Any
-    _running: Running
+    _runtime: Runtime
     _endpoints: Sequence[tuple[str, IStreamServerEndpoint]]
     _on_state: Callable[[str], None]
     _ports: list[IListeningPort] = field(factory=list, init=False)
@@ -69,17 +69,17 @@ class Daemon(Service):
     @property
     def registry(self) -> Registry:
         """What is known of sources and targets."""
-        return self._running.registry
+        return self._runtime.registry
 
     @property
     def site(self) -> PromproxySite:
         """What is served."""
-        return self._running.site
+        return self._runtime.site
 
     @property
     def warnings(self) -> list[str]:
         """What is hardly meant in what is configured, a line each."""
-        return [*self._running.generation.warnings, *sorted(self._running.inbound.remarks)]
+        return [*self._runtime.generation.warnings, *sorted(self._runtime.inbound.warnings)]
 
     def privilegedStartService(self) -> None:
         """Listen, while a privileged port may still be had.
@@ -88,11 +88,11 @@ class Daemon(Service):
         """
         raise_file_limit()
         forbid_core_dumps()
-        self._running.files.load()
+        self._runtime.files.load()
         # twistd has no handler, and without one this signal ends the process.
         self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
         for description, endpoint in self._endpoints:
-            listening = endpoint.listen(self._running.inbound.factory)
+            listening = endpoint.listen(self._runtime.inbound.factory)
             failures: list[Failure] = []
             listening.addCallbacks(self._ports.append, failures.append)
             if failures:
@@ -107,7 +107,7 @@ class Daemon(Service):
         # which took 40 ms.
         gc.collect()
         gc.freeze()
-        self._running.start()
+        self._runtime.start()
         log.info(
             "listening on {addresses}",
             addresses=", ".join(address_text(port.getHost()) for port in self._ports),
@@ -116,7 +116,7 @@ class Daemon(Service):
 
     def reload(self) -> None:
         """Read the configuration again; how that ends is logged."""
-        self._running.reload().addErrback(lambda failure: failure.trap(ConfigError))
+        self._runtime.reload().addErrback(lambda failure: failure.trap(ConfigError))
 
     def _hung_up(self, *_arguments: object) -> None:
         # In the middle of whatever the reactor does, so only this much.
@@ -130,7 +130,7 @@ class Daemon(Service):
 
     async def _stop(self) -> None:
         await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
-        await self._running.stop()
+        await self._runtime.stop()
         if self._handler_before is not None:
             signal.signal(signal.SIGHUP, self._handler_before)
 
@@ -181,23 +181,23 @@ def make_daemon(
     def in_thread(work: Callable[[], T]) -> Deferred[T]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
-    inbound = prepare(config, WebFile() if web_file is None else load_web_file(web_file))
+    inbound = build_inbound(config, WebFile() if web_file is None else load_web_file(web_file))
     password_threads = ThreadPool(0, THREADS, "passwords")
 
     def make_inbound(site: PromproxySite) -> Inbound:
         return Inbound(reactor, site, password_threads, web_file, inbound)
 
     tunnel = TunnelAgent(reactor)
-    maker = GenerationMaker(
+    builder = GenerationBuilder(
         reactor=reactor,
         in_thread=in_thread,
         outbound=Outbound(tunnel=tunnel),
         tunnel=tunnel,
         scheme="http" if inbound.web.tls is None else "https",
     )
-    generation = maker.make(config)
+    generation = builder.build(config)
     endpoints = [inherited_endpoint(reactor, descriptor) for descriptor in inherited]
     if not endpoints:
         endpoints = list(zip(config.listen, generation.endpoints, strict=True))
-    running = Running(maker, generation, load, on_state, make_inbound)
-    return Daemon(reactor, running, endpoints, on_state)
+    runtime = Runtime(builder, generation, load, on_state, make_inbound)
+    return Daemon(reactor, runtime, endpoints, on_state)

@@ -25,7 +25,7 @@ from promproxy.sources.cloud_foundry.lists import Lists
 from promproxy.sources.cloud_foundry.router_check import RouterCheck
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
 from promproxy.sources.cloud_foundry.source import CloudFoundrySource
-from promproxy.sources.cloud_foundry.targets import Style
+from promproxy.sources.cloud_foundry.targets import TargetOptions
 from promproxy.sources.cloud_foundry.uaa import Credentials
 from promproxy.sources.files import FilesSource
 from promproxy.sources.groups import GroupRules
@@ -35,7 +35,7 @@ from promproxy.tunnel.agent import TunnelAgent
 
 
 @frozen(kw_only=True)
-class SourceMaker:
+class SourceBuilder:
     """Makes sources of every kind; all of them share what stands here.
 
     ``agents`` are those through which they ask for their targets.
@@ -49,7 +49,7 @@ class SourceMaker:
     tls_profiles: TLSProfiles = field(factory=TLSProfiles)
     agents: list[OutboundAgent] = field(factory=list, init=False)
 
-    def make(self, source: schema.Source, config: schema.Config) -> Source:
+    def build(self, source: schema.Source, config: schema.Config) -> Source:
         """The source that a part of the configuration describes. Raises ConfigError."""
         if source.cloud_foundry is not None:
             return self._cloud_foundry(source, source.cloud_foundry, config)
@@ -97,7 +97,7 @@ class SourceMaker:
             cf.max_requests_per_second,
             credentials,
         )
-        style = Style(
+        options = TargetOptions(
             source=source.name,
             rules=tuple(_rule(rule, source.outbound, config) for rule in cf.select),
             exclude=tuple(_selector(selector) for selector in cf.exclude),
@@ -109,7 +109,7 @@ class SourceMaker:
             source.name,
             source.interval,
             Lists(api, self.reactor),
-            style,
+            options,
             self.reactor,
             cf.max_loss_percent / 100,
             RouterCheck(self.outbound),

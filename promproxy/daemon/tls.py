@@ -19,7 +19,7 @@ from twisted.internet.ssl import (
 
 from promproxy.config.files import files_in
 from promproxy.config.http_client import TlsConfig
-from promproxy.disk.file_watch import contents_of
+from promproxy.disk.file_watch import digests_of
 from promproxy.errors import ConfigError
 from promproxy.outbound.tls import TLSProfile, make_tls_profile
 
@@ -43,7 +43,7 @@ class TLSProfiles:
 
     def get(self, tls: TlsConfig) -> TLSProfile:
         """The profile for these settings. Raises ConfigError."""
-        key = (tls, tuple(contents_of(files_in(tls)).items()))
+        key = (tls, tuple(digests_of(files_in(tls)).items()))
         profile = self._made.get(key)
         if profile is None:
             profile = self._made[key] = load_tls_profile(tls)

@@ -103,7 +103,7 @@ class TunnelPages:
 
     def _clients_changed(self) -> None:
         if self._source is not None:
-            self._registry.changed(self._source.name)
+            self._registry.notify_changed(self._source.name)
 
     def stop(self) -> None:
         """Send all clients away at once."""

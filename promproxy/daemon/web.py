@@ -10,7 +10,7 @@ from attrs import field, frozen
 from promproxy.config.files import files_in
 from promproxy.config.web_file import HttpServer, WebFile
 from promproxy.daemon.server_tls import make_server_context
-from promproxy.disk.file_watch import contents_of
+from promproxy.disk.file_watch import digests_of
 from promproxy.errors import ConfigError
 from promproxy.server.tls import ServerContext
 
@@ -26,7 +26,7 @@ class Web:
 
 def make_web(settings: WebFile, before: Web | None = None) -> Web:
     """The same as ``before`` where nothing has changed. Raises ConfigError."""
-    contents = contents_of(files_in(settings))
+    contents = digests_of(files_in(settings))
     if before is not None and (before.settings, before.contents) == (settings, contents):
         return before
     tls = settings.tls_server_config

@@ -17,7 +17,7 @@ LOOK_SECONDS = 5.0
 log = Logger()
 
 
-def contents_of(files: Iterable[Path]) -> dict[Path, bytes]:
+def digests_of(files: Iterable[Path]) -> dict[Path, bytes]:
     """What files hold, as hashes; nothing for one that cannot be read."""
     found = {}
     for file in files:
@@ -58,12 +58,12 @@ class FileWatch:
     async def _look(self) -> None:
         files = tuple(self._files())
         try:
-            found = await self._in_thread(lambda: contents_of(files))
+            found = await self._in_thread(lambda: digests_of(files))
             if found != self._seen:
                 self._seen = found
                 await self._on_change()
                 # What has changed meanwhile was perhaps read, and may be put back at any time.
-                if await self._in_thread(lambda: contents_of(files)) != found:
+                if await self._in_thread(lambda: digests_of(files)) != found:
                     self._seen = {}
         except Exception:  # else the loop would end
             log.failure("cannot look at {files}", files=files)

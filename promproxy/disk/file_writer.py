@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from promproxy.disk.atomic_file import write_atomically
 
 SECONDS_BEFORE_RETRY = 10.0
-SHARE_OF_TIME = 0.1  # that writing takes at most
+MAX_DUTY_CYCLE = 0.1  # that writing takes at most
 LONGEST_PAUSE = 60.0
 
 log = Logger()
@@ -64,7 +64,7 @@ class FileWriter:
             self._on_end(succeeded)
             if not succeeded and not self._is_closing:
                 self._next = self._next or make
-            pause = min(took / SHARE_OF_TIME, LONGEST_PAUSE)
+            pause = min(took / MAX_DUTY_CYCLE, LONGEST_PAUSE)
             await self._wait(pause if succeeded else SECONDS_BEFORE_RETRY)
         self._is_running = False
 

@@ -85,22 +85,22 @@ class OutputFiles:
                     count=len(delivery.targets),
                 )
 
-    def update(self, unsettled: Collection[str] = ()) -> None:
+    def update(self, pinned_sources: Collection[str] = ()) -> None:
         """Let the files follow what the registry holds.
 
-        Sources in ``unsettled`` still have targets that they found under other settings than
+        Sources in ``pinned_sources`` still have targets that they found under other settings than
         those of now, and so are not saved.
         """
         settings, snapshot = self.settings, self._registry.snapshot
         if settings.state_dir is not None:
             for name, source in settings.sources.items():
                 listing = snapshot.listings.get(name)
-                if listing is not None and name not in unsettled:
+                if listing is not None and name not in pinned_sources:
                     state = SavedState(name, source.fingerprint, listing.delivery.targets)
                     path = state_path(settings.state_dir, name)
                     make = partial(_state, path, state)
                     self._write(path, STATE_MODE, make, listing.delivery)
-        if settings.file_sd is not None and not self._registry.missing():
+        if settings.file_sd is not None and not self._registry.pending_sources():
             make = partial(_document, snapshot, settings)
             self._write(settings.file_sd, FILE_SD_MODE, make, snapshot, settings)
 
@@ -158,9 +158,9 @@ def _date(moments: Mapping[Path, float]) -> None:
 def _state(path: Path, state: SavedState) -> bytes:
     """In a thread."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    return encode(state, rest=lambda: time.sleep(0.0001))
+    return encode(state, yield_cpu=lambda: time.sleep(0.0001))
 
 
 def _document(snapshot: Snapshot, settings: OutputSettings) -> bytes:
     """In a thread."""
-    return document_for([*snapshot.fragments(), *settings.own_entries], settings.address).body
+    return document_for([*snapshot.entries(), *settings.own_entries], settings.address).body

@@ -33,13 +33,13 @@ class SavedState:
     targets: tuple[Target, ...] = attrs.field(repr=False)
 
 
-def encode(state: SavedState, rest: Callable[[], None] = lambda: None) -> bytes:
-    """The file's content. ``rest`` is called now and then, for whoever wants the processor too."""
+def encode(state: SavedState, yield_cpu: Callable[[], None] = lambda: None) -> bytes:
+    """The file's content. ``yield_cpu`` is called now and then, so that other threads run."""
     lines = []
     for number, target in enumerate(state.targets):
         lines.append(json.dumps(_fields_of(target), separators=(",", ":")).encode())
         if number % 100 == 99:
-            rest()
+            yield_cpu()
     body = _BETWEEN.join(lines) + (b"\n" if lines else b"") + _END
     head = {
         "promproxy_state": VERSION,

@@ -1,9 +1,9 @@
 """The three ways a body is framed. Pure.
 
 Each takes the bytes of the connection piece by piece and gives back the body bytes in them.
-``done`` is set with the last byte, ``surplus`` holds what came after it, and ``broken`` a short
-phrase once the framing makes no sense. The decisions do not depend on how the bytes were cut into
-pieces.
+``done`` is set with the last byte, ``trailing_data`` holds what came after it, and ``broken`` a
+short phrase once the framing makes no sense. The decisions do not depend on how the bytes were cut
+into pieces.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Piece = bytes | memoryview  # the latter so that large ones need not be copied
 P = TypeVar("P", bytes, Piece)
 
 
-class CountedBody:
+class ContentLengthBody:
     """A body of a known number of bytes, zero included."""
 
-    __slots__ = ("_left", "done", "surplus")
+    __slots__ = ("_left", "done", "trailing_data")
     broken = ""
 
     def __init__(self, length: int) -> None:
         self._left = length
         self.done = length == 0
-        self.surplus = b""
+        self.trailing_data = b""
 
     def feed(self, data: P) -> P:
         """Take the next bytes; what of them belongs to the body."""
@@ -47,16 +47,16 @@ class CountedBody:
         self.done = True
         if size == left:
             return data
-        self.surplus += data[left:]
+        self.trailing_data += data[left:]
         return data[:left]
 
 
-class UnboundBody:
+class CloseDelimitedBody:
     """A body that ends with the connection."""
 
     __slots__ = ()
     done = False
-    surplus = b""
+    trailing_data = b""
     broken = ""
 
     def feed(self, data: P) -> P:
@@ -67,7 +67,15 @@ class UnboundBody:
 class ChunkedBody:
     """A chunked body; extensions and trailers are checked, bounded and dropped."""
 
-    __slots__ = ("_data_left", "_ending", "_rest", "_trailers_left", "broken", "done", "surplus")
+    __slots__ = (
+        "_data_left",
+        "_ending",
+        "_rest",
+        "_trailers_left",
+        "broken",
+        "done",
+        "trailing_data",
+    )
 
     def __init__(self) -> None:
         self._rest = b""  # the beginning of a line
@@ -75,13 +83,13 @@ class ChunkedBody:
         self._ending = False  # the CRLF after a chunk's data is still to come
         self._trailers_left = 0  # above zero: the last chunk is through
         self.done = False
-        self.surplus = b""
+        self.trailing_data = b""
         self.broken = ""
 
     def feed(self, piece: Piece) -> bytes:
         """Take the next bytes; what of them belongs to the body, without its framing."""
         if self.done:
-            self.surplus += piece
+            self.trailing_data += piece
             return b""
         if self.broken:
             return b""
@@ -91,7 +99,7 @@ class ChunkedBody:
         position, size = 0, len(data)
         while position < size and not self.broken:
             if self.done:
-                self.surplus = data[position:]
+                self.trailing_data = data[position:]
                 break
             if self._data_left:
                 part = data[position : position + self._data_left]

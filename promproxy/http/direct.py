@@ -24,7 +24,7 @@ _LARGE = 16384
 _MAX_PIECES = 1024
 
 
-def send(transport: Any, data: bytes) -> None:
+def write_now(transport: Any, data: bytes) -> None:
     """Write to a transport: at once if that is possible, else as ``write`` does it."""
     if _is_ready(transport):
         sent = transport.writeSomeData(data)
@@ -35,11 +35,11 @@ def send(transport: Any, data: bytes) -> None:
     transport.write(data)
 
 
-def send_pieces(transport: Any, pieces: Sequence[bytes | memoryview]) -> None:
-    """Write these one after the other, as `send` does."""
+def writev_now(transport: Any, pieces: Sequence[bytes | memoryview]) -> None:
+    """Write these one after the other, as `write_now` does."""
     size = sum(map(len, pieces))
     if size < _LARGE or len(pieces) > _MAX_PIECES or not _is_ready(transport):
-        send(transport, b"".join(pieces))
+        write_now(transport, b"".join(pieces))
         return
     try:
         sent = transport.socket.sendmsg(pieces)

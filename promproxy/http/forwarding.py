@@ -12,7 +12,7 @@ TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 LOOP_HEADER = "Promproxy-Loop"
 
 _TIMEOUT_HEADER = TIMEOUT_HEADER.encode()
-_NOT_PASSED_ON = frozenset(
+_HOP_BY_HOP = frozenset(
     b"connection proxy-connection keep-alive te trailer transfer-encoding upgrade content-length "
     b"proxy-authorization proxy-authenticate expect host id".split()
 ) | {TIMEOUT_HEADER.lower().encode(), LOOP_HEADER.lower().encode()}
@@ -30,7 +30,7 @@ class CallerHeaders:
     loop: bytes | None = None
 
 
-def headers_passed_on(caller: CallerHeaders, process_id: bytes) -> list[tuple[bytes, bytes]]:
+def request_headers(caller: CallerHeaders, process_id: bytes) -> list[tuple[bytes, bytes]]:
     """What the caller's headers add to the request to a target.
 
     Raises LoopDetected where the request has been through this process before.
@@ -62,11 +62,11 @@ def end_to_end_headers(
     """
     headers = list(headers)
     listed = b",".join(value.lower() for name, value in headers if name == b"connection")
-    dropped = _NOT_PASSED_ON | {option.strip() for option in listed.split(b",")}
+    dropped = _HOP_BY_HOP | {option.strip() for option in listed.split(b",")}
     return (field for field in headers if field[0] not in dropped)
 
 
-def time_left_line(seconds: float) -> bytes:
+def timeout_header_line(seconds: float) -> bytes:
     """The header line that tells a target how long its caller waits.
 
     A scrape may get its place just after its deadline, before that is noticed.
@@ -79,7 +79,7 @@ def is_redirect(status: int) -> bool:
     return status in _REDIRECTS
 
 
-def passed_back(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def response_header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Those header lines of a target's answer that the caller gets.
 
     A length stays with its body, which passes unchanged, so that even HTTP/1.0 shows a cut.
@@ -89,7 +89,7 @@ def passed_back(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     )
 
 
-def says_unknown_to_router(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_gorouter_miss(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the gorouter, and not the app, answered that it cannot reach the instance.
 
     Source: gorouter, handlers/lookup.go and proxy/round_tripper/error_handler.go.

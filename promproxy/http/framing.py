@@ -7,7 +7,7 @@ bytes came in other pieces.
 from __future__ import annotations
 
 from promproxy.errors import BadUpstream, CutShort, PromproxyError
-from promproxy.http.bodies import ChunkedBody, CountedBody, Piece, UnboundBody
+from promproxy.http.bodies import ChunkedBody, CloseDelimitedBody, ContentLengthBody, Piece
 from promproxy.http.head import CHUNKED, UNTIL_CLOSE, Head, parse_head
 
 #: Bytes of one head, blank line included, and number of 1xx answers before the real one.
@@ -34,7 +34,7 @@ class ResponseReader:
         self._head_only = head_only
         self._partial = b""
         self._interim = 0
-        self._body: CountedBody | ChunkedBody | UnboundBody | None = None
+        self._body: ContentLengthBody | ChunkedBody | CloseDelimitedBody | None = None
         self.head: Head | None = None
         self.error: PromproxyError | None = None
 
@@ -44,15 +44,15 @@ class ResponseReader:
         return self._body is not None and self._body.done
 
     @property
-    def surplus(self) -> bool:
+    def trailing_data(self) -> bool:
         """Did more arrive than this answer?"""
-        return self._body is not None and self._body.surplus != b""
+        return self._body is not None and self._body.trailing_data != b""
 
     @property
     def reusable(self) -> bool:
         """May the connection carry another exchange? Only after exactly one whole answer."""
         head = self.head
-        return head is not None and head.keep_alive and self.done and not self.surplus
+        return head is not None and head.keep_alive and self.done and not self.trailing_data
 
     def feed(self, data: bytes) -> Piece:
         """Take what arrived and give back the body bytes in it (b"" if there are none)."""
@@ -75,8 +75,8 @@ class ResponseReader:
             return
         if self._body is None:
             self.error = BadUpstream("connection closed without an answer")
-        elif clean and isinstance(self._body, UnboundBody):
-            self._body = CountedBody(0)
+        elif clean and isinstance(self._body, CloseDelimitedBody):
+            self._body = ContentLengthBody(0)
         else:
             self.error = CutShort("connection closed in the middle of the answer")
 
@@ -93,7 +93,7 @@ class ResponseReader:
                     return b""
                 self._partial = b""
                 self._take_head(data[:end])
-                if len(data) - end > _LARGE and isinstance(self._body, CountedBody):
+                if len(data) - end > _LARGE and isinstance(self._body, ContentLengthBody):
                     return memoryview(data)[end:]
                 data = data[end:]
         except BadUpstream as error:
@@ -115,9 +115,9 @@ class ResponseReader:
         if head.length == CHUNKED:
             self._body = ChunkedBody()
         elif head.length == UNTIL_CLOSE:
-            self._body = UnboundBody()
+            self._body = CloseDelimitedBody()
         else:
-            self._body = CountedBody(head.length)
+            self._body = ContentLengthBody(head.length)
 
     @staticmethod
     def _check_partial(data: bytes, seen: int) -> None:

@@ -80,13 +80,13 @@ def parse_head(raw: bytes, *, head_only: bool) -> Head:
     except (HttpParserError, HttpParserUpgrade) as error:
         raise BadUpstream(_complaint(raw)) from error
     headers = sink.headers
-    length, keep_alive = _judge(minor, headers)
+    length, keep_alive = _framing_of(minor, headers)
     if head_only or code < 200 or code in (204, 304):
         length = 0
     return Head(minor, code, sink.phrase, headers, length, keep_alive and length != UNTIL_CLOSE)
 
 
-def _judge(minor: int, headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
+def _framing_of(minor: int, headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
     """Length of the body, and whether the connection survives it, as far as headers tell."""
     length = UNTIL_CLOSE
     options = b""

@@ -17,7 +17,7 @@ from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from promproxy.outbound.connect import Connector
-from promproxy.outbound.connection import Owner, StaleConnection, UpstreamConnection
+from promproxy.outbound.connection import ConnectionOwner, StaleConnection, UpstreamConnection
 from promproxy.outbound.origin import HttpProxy, Origin, split_url
 from promproxy.outbound.pool import Pool, PoolLimits
 from promproxy.outbound.request import render_headers, start_request
@@ -31,10 +31,10 @@ MAX_REQUEST_BODY = 1 << 20
 _SWEEPS = 8
 
 
-class Connects(TypingProtocol):
+class ConnectionFactory(TypingProtocol):
     """What the agent needs of a connector."""
 
-    def connect(self, origin: Origin, owner: Owner) -> Deferred[UpstreamConnection]:
+    def connect(self, origin: Origin, owner: ConnectionOwner) -> Deferred[UpstreamConnection]:
         """A connection to an origin, new."""
 
     def keep_session(self, connection: UpstreamConnection) -> None:
@@ -69,7 +69,11 @@ class OutboundAgent:
     """
 
     def __init__(
-        self, clock: IReactorTime, connector: Connects, limits: PoolLimits, proxy: HttpProxy | None
+        self,
+        clock: IReactorTime,
+        connector: ConnectionFactory,
+        limits: PoolLimits,
+        proxy: HttpProxy | None,
     ) -> None:
         self._clock = clock
         self._connector = connector

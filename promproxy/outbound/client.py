@@ -52,7 +52,7 @@ class Profile:
         return gatherResults([agent.close() for agent in self.agents])
 
 
-class Sends(Protocol):
+class Sender(Protocol):
     """An agent, as far as scrapes need one."""
 
     def send(self, origin: Origin, head: bytes, *, head_only: bool = False) -> Deferred[Response]:
@@ -60,10 +60,10 @@ class Sends(Protocol):
 
 
 @frozen(eq=False)
-class Prepared:
+class RequestTemplate:
     """The constant part of a target's requests: where they go, and how they begin."""
 
-    agent: Sends
+    agent: Sender
     origin: Origin
     get: bytes = field(repr=False)
     head: bytes = field(repr=False)
@@ -74,15 +74,15 @@ class Prepared:
 class Outbound:
     """Sends scrapes. The profile ``""`` is the default one and must be among them.
 
-    ``version`` grows whenever `prepare` may yield something else than before. ``tunnel`` is the
-    agent of targets that are tunnelled; without it there may be none.
+    ``version`` grows whenever `template_for` may yield something else than before. ``tunnel`` is
+    the agent of targets that are tunnelled; without it there may be none.
     """
 
     _profiles: Mapping[str, Profile] = field(factory=dict)
     _guard: Guard = NOTHING_DENIED
-    tunnel: Sends | None = field(default=None, kw_only=True)
+    tunnel: Sender | None = field(default=None, kw_only=True)
     version: int = field(default=0, init=False)
-    _former: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
+    _pinned_profiles: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
     _origin: Callable[..., Origin] = field(
         factory=lambda: lru_cache(REMEMBERED_ORIGINS)(_origin), init=False
     )
@@ -90,16 +90,16 @@ class Outbound:
     def use(
         self,
         profiles: Mapping[str, Profile],
-        unsettled: Collection[str] = (),
+        pinned_sources: Collection[str] = (),
         guard: Guard = NOTHING_DENIED,
     ) -> None:
         """Go on with other profiles; those that are not among them close their connections.
 
-        ``unsettled`` are sources whose targets are still those that were found under former
-        settings. They keep the former profiles until `settled`: new credentials go only to targets
+        ``pinned_sources`` are sources whose targets are still those that were found under former
+        settings. They keep the former profiles until `unpin`: new credentials go only to targets
         that were chosen by the settings that came with them.
         """
-        self._former = {source: self._profiles_of(source) for source in unsettled}
+        self._pinned_profiles = {source: self._profiles_of(source) for source in pinned_sources}
         kept = {profile.agent for profile in profiles.values()}
         for profile in self._profiles.values():
             if profile.agent not in kept:
@@ -108,29 +108,29 @@ class Outbound:
         self.version += 1
 
     @property
-    def unsettled(self) -> Collection[str]:
+    def pinned_sources(self) -> Collection[str]:
         """The sources whose targets keep former profiles."""
-        return self._former.keys()
+        return self._pinned_profiles.keys()
 
-    def settled(self, source: str) -> None:
+    def unpin(self, source: str) -> None:
         """All targets of a source are from now on those that its newest settings led to."""
-        if self._former.pop(source, None) is not None:
+        if self._pinned_profiles.pop(source, None) is not None:
             self.version += 1
 
     def _profiles_of(self, source: str) -> Mapping[str, Profile]:
-        return self._former.get(source, self._profiles)
+        return self._pinned_profiles.get(source, self._profiles)
 
-    def prepare(self, target: Target) -> Prepared:
+    def template_for(self, target: Target) -> RequestTemplate:
         """What all scrapes of a target have in common, for `send`; worth keeping."""
-        return self._prepare(target, self._profiles_of(target.source))
+        return self._template(target, self._profiles_of(target.source))
 
-    def prepare_new(self, target: Target) -> Prepared:
+    def template_for_new(self, target: Target) -> RequestTemplate:
         """The same for a target that its source is about to deliver."""
-        return self._prepare(target, self._profiles)
+        return self._template(target, self._profiles)
 
-    def _prepare(self, target: Target, profiles: Mapping[str, Profile]) -> Prepared:
+    def _template(self, target: Target, profiles: Mapping[str, Profile]) -> RequestTemplate:
         if target.is_tunnelled:
-            return self._prepare_tunnelled(target)
+            return self._tunnelled_template(target)
         profile = profiles[target.outbound]
         denied = self._guard.denied_for(target)
         origin = self._origin(
@@ -143,9 +143,9 @@ class Outbound:
         lines = render_headers(headers)
         starts = (start_request(origin, method, path.encode("ascii")) for method in _METHODS)
         get, head = (start + lines for start in starts)
-        return Prepared(profile.agent, origin, get, head, profile.tokens)
+        return RequestTemplate(profile.agent, origin, get, head, profile.tokens)
 
-    def _prepare_tunnelled(self, target: Target) -> Prepared:
+    def _tunnelled_template(self, target: Target) -> RequestTemplate:
         """In absolute form, in which the client is told to use https by a parameter."""
         assert self.tunnel is not None
         query = [target.query] if target.query else []
@@ -155,36 +155,36 @@ class Outbound:
         url = f"http://{target.host}:{target.port}{target.path}{'?' if query else ''}"
         uri = (url + "&".join(query)).encode("ascii")
         get, head = (start_request(origin, method, uri) for method in _METHODS)
-        return Prepared(self.tunnel, origin, get, head)
+        return RequestTemplate(self.tunnel, origin, get, head)
 
-    def send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
+    def send(self, template: RequestTemplate, method: bytes, lines: bytes) -> Deferred[Response]:
         """Ask a target by GET or HEAD; fires when the head of its answer is there.
 
         ``lines`` are more header lines, each with its line end. Fails with ScrapeError;
         cancelling gives the request up.
         """
-        if prepared.tokens is None:
-            return self._send(prepared, method, lines)
-        return self._send_with_token(prepared, prepared.tokens, method, lines)
+        if template.tokens is None:
+            return self._send(template, method, lines)
+        return self._send_with_token(template, template.tokens, method, lines)
 
-    def _send(self, prepared: Prepared, method: bytes, lines: bytes) -> Deferred[Response]:
+    def _send(self, template: RequestTemplate, method: bytes, lines: bytes) -> Deferred[Response]:
         head_only = method == b"HEAD"
-        start = prepared.head if head_only else prepared.get
+        start = template.head if head_only else template.get
         request = b"%b%b\r\n" % (start, lines)
-        origin = prepared.origin
-        sending = prepared.agent.send(origin, request, head_only=head_only)
+        origin = template.origin
+        sending = template.agent.send(origin, request, head_only=head_only)
         if origin.proxy is not None and not origin.tunnel:
             sending.addCallback(_unless_proxy_refused)
         return sending
 
     def _send_with_token(
-        self, prepared: Prepared, tokens: Tokens, method: bytes, lines: bytes
+        self, template: RequestTemplate, tokens: Tokens, method: bytes, lines: bytes
     ) -> Deferred[Response]:
         """Send at once where there is a token; where the target refuses it, once more."""
         value = tokens.value
         if value is None:
             return tokens.get().addCallback(
-                lambda _value: self._send_with_token(prepared, tokens, method, lines)
+                lambda _value: self._send_with_token(template, tokens, method, lines)
             )
 
         def unless_refused(response: Response) -> Response | Deferred[Response]:
@@ -192,10 +192,10 @@ class Outbound:
                 return response
             response.stopProducing()
             return tokens.get(other_than=value).addCallback(
-                lambda another: self._send(prepared, method, _AUTHORIZATION % another + lines)
+                lambda another: self._send(template, method, _AUTHORIZATION % another + lines)
             )
 
-        return self._send(prepared, method, _AUTHORIZATION % value + lines).addCallback(
+        return self._send(template, method, _AUTHORIZATION % value + lines).addCallback(
             unless_refused
         )
 

@@ -27,7 +27,7 @@ from twisted.internet.error import (
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from promproxy.errors import PromproxyError, Unreachable
-from promproxy.outbound.connection import Owner, UpstreamConnection
+from promproxy.outbound.connection import ConnectionOwner, UpstreamConnection
 from promproxy.outbound.guard import GuardedEndpoint, refuse_denied
 from promproxy.outbound.http_proxy import QuietFactory, TunnelEndpoint, connect_request
 from promproxy.outbound.networks import Networks
@@ -65,7 +65,7 @@ def reason_of(error: BaseException) -> str:
 
 
 @contextmanager
-def _our_errors() -> Generator[None, None, None]:
+def _map_errors() -> Generator[None, None, None]:
     try:
         yield
     except PromproxyError:
@@ -78,7 +78,7 @@ def _timed_out(_result: object, _seconds: float) -> NoReturn:
     raise Unreachable("connect timed out")
 
 
-def _cancelling_plainly(
+def _with_plain_cancel(
     attempt: Deferred[UpstreamConnection],
 ) -> Deferred[UpstreamConnection]:
     """The same, but when cancelled it fails with CancelledError and nothing else.
@@ -112,14 +112,14 @@ class Connector:
     _timeout_seconds: float
     _sessions: SessionCache = field(factory=lambda: SessionCache(MAX_SESSIONS), init=False)
 
-    def connect(self, origin: Origin, owner: Owner) -> Deferred[UpstreamConnection]:
+    def connect(self, origin: Origin, owner: ConnectionOwner) -> Deferred[UpstreamConnection]:
         """Fires with a connection ready for its first exchange.
 
         Fails with :class:`Unreachable`; cancelling gives up the attempt.
         """
         attempt = Deferred.fromCoroutine(self._connect(origin, owner))
         attempt.addTimeout(self._timeout_seconds, self._reactor, _timed_out)
-        return _cancelling_plainly(attempt)
+        return _with_plain_cancel(attempt)
 
     def keep_session(self, connection: UpstreamConnection) -> None:
         """Remember the TLS session of a connection that has just served."""
@@ -127,8 +127,8 @@ class Connector:
             handle = connection.transport.getHandle()
             self._sessions.keep(connection.key, handle.get_session())
 
-    async def _connect(self, origin: Origin, owner: Owner) -> UpstreamConnection:
-        with _our_errors():
+    async def _connect(self, origin: Origin, owner: ConnectionOwner) -> UpstreamConnection:
+        with _map_errors():
             connection = UpstreamConnection(owner, origin.key)
             await self._endpoint(origin).connect(QuietFactory.forProtocol(lambda: connection))
             if origin.tls:

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from promproxy.errors import BadUpstream, CutShort, PromproxyError
 from promproxy.http.bodies import Piece
-from promproxy.http.direct import send
+from promproxy.http.direct import write_now
 from promproxy.http.framing import ResponseReader
 from promproxy.outbound.response import Response
 
@@ -27,7 +27,7 @@ class StaleConnection(BadUpstream):
     """
 
 
-class Owner(TypingProtocol):
+class ConnectionOwner(TypingProtocol):
     """Who is told what becomes of a connection."""
 
     def released(self, connection: UpstreamConnection, *, reusable: bool) -> None:
@@ -46,7 +46,7 @@ class UpstreamConnection(Protocol):
 
     transport: Any
 
-    def __init__(self, owner: Owner, key: Hashable) -> None:
+    def __init__(self, owner: ConnectionOwner, key: Hashable) -> None:
         self.key = key
         self.exchanges = 0
         self._owner = owner
@@ -88,7 +88,7 @@ class UpstreamConnection(Protocol):
         self._heard = False
         answer: Deferred[Response] = Deferred(self._cancelled)
         self._answer = answer
-        send(self.transport, request)
+        write_now(self.transport, request)
         return answer
 
     def _cancelled(self, _waiting: Deferred[Any]) -> None:

@@ -94,7 +94,7 @@ class _Tunnel(Protocol):
             self._refused(PROXY_REFUSED)
         elif head.code // 100 != 2:
             self._refused("HTTP proxy refused the connection")
-        elif self._reader.surplus:  # nobody beyond the tunnel was asked yet
+        elif self._reader.trailing_data:  # nobody beyond the tunnel was asked yet
             self._refused("HTTP proxy sent no usable answer")
         else:
             opened, self._opened = self._opened, None

@@ -4,6 +4,6 @@
 ``resource``  the flow itself, top to bottom
 ``limits``    how long a scrape may take, and how many may run at a time
 ``outcome``   an error becomes a status, and a name for the metrics
-``results``   how each target's last scrape ended
+``history``   how each target's last scrape ended
 ============  ============================================================================
 """

@@ -42,37 +42,37 @@ def _positive_number(header: bytes | None) -> float | None:
 
 
 @define(eq=False)
-class _Places:
-    """So many places; who finds none waits in line."""
+class _Slots:
+    """A FIFO counting semaphore."""
 
     limit: int
     taken: int = 0
-    _given_back: int = 0  # and not handed on yet
+    _released: int = 0  # and not handed on yet
     _line: OrderedDict[Deferred[None], None] = field(factory=OrderedDict)
 
-    def take_at_once(self) -> bool:
+    def try_acquire(self) -> bool:
         if self.taken >= self.limit:
             return False
         self.taken += 1
         return True
 
-    def turn(self) -> Deferred[None]:
+    def wait(self) -> Deferred[None]:
         """Fires when a place has been given."""
         turn: Deferred[None] = Deferred(self._line.pop)  # where the wait is cancelled
         self._line[turn] = None
         return turn
 
-    def give_back(self) -> None:
-        self._given_back += 1
-        if self._given_back > 1:
+    def release(self) -> None:
+        self._released += 1
+        if self._released > 1:
             return  # to the loop below, or a long line of those that fail at once were too deep
-        while self._given_back:
+        while self._released:
             if self._line:
                 turn, _ = self._line.popitem(last=False)
                 turn.callback(None)  # the place changes hands, and may come back at once
             else:
                 self.taken -= 1
-            self._given_back -= 1
+            self._released -= 1
 
 
 @define(eq=False)
@@ -83,15 +83,15 @@ class Limits:
     that a stalled host delays nobody else.
     """
 
-    _in_all: int
+    _total: int
     _per_host: int
     _per_target: int
-    _everyone: _Places = field(init=False)
-    _hosts: dict[tuple[str, int], _Places] = field(factory=dict, init=False)
+    _everyone: _Slots = field(init=False)
+    _hosts: dict[tuple[str, int], _Slots] = field(factory=dict, init=False)
     _targets: dict[str, int] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._everyone = _Places(self._in_all)
+        self._everyone = _Slots(self._total)
 
     def enter(self, target: Target) -> Coroutine[Any, Any, None] | None:
         """Take a place; where there is none, await what this returns.
@@ -101,43 +101,43 @@ class Limits:
         """
         running = self._targets.get(target.id, 0)
         if running >= self._per_target:
-            raise Busy(f"{running} scrapes of it are under way already")
+            raise Busy(f"{running} concurrent scrapes of this target already")
         self._targets[target.id] = running + 1
         key = (target.host, target.port)
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = _Places(self._per_host)
-        if not host.take_at_once():
+            host = self._hosts[key] = _Slots(self._per_host)
+        if not host.try_acquire():
             return self._wait(target, host)
-        if not self._everyone.take_at_once():
-            return self._wait_in_all(target)
+        if not self._everyone.try_acquire():
+            return self._wait_for_total(target)
         return None
 
-    async def _wait(self, target: Target, host: _Places) -> None:
+    async def _wait(self, target: Target, host: _Slots) -> None:
         try:
-            await host.turn()
+            await host.wait()
         except BaseException:
             self._leave_target(target)
             raise
-        if not self._everyone.take_at_once():
-            await self._wait_in_all(target)
+        if not self._everyone.try_acquire():
+            await self._wait_for_total(target)
 
-    async def _wait_in_all(self, target: Target) -> None:
+    async def _wait_for_total(self, target: Target) -> None:
         try:
-            await self._everyone.turn()
+            await self._everyone.wait()
         except BaseException:
             self._leave_host(target)
             raise
 
     def leave(self, target: Target) -> None:
         """Give the place back."""
-        self._everyone.give_back()
+        self._everyone.release()
         self._leave_host(target)
 
     def _leave_host(self, target: Target) -> None:
         key = (target.host, target.port)
         host = self._hosts[key]
-        host.give_back()
+        host.release()
         if not host.taken:
             del self._hosts[key]
         self._leave_target(target)

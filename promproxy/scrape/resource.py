@@ -28,23 +28,23 @@ from promproxy.http.forwarding import (
     TIMEOUT_HEADER,
     CallerHeaders,
     end_to_end_headers,
-    headers_passed_on,
+    is_gorouter_miss,
     is_redirect,
-    passed_back,
-    says_unknown_to_router,
-    time_left_line,
+    request_headers,
+    response_header_lines,
+    timeout_header_line,
 )
 from promproxy.metrics import Metrics
 from promproxy.outbound.client import Outbound
 from promproxy.outbound.request import render_headers
 from promproxy.outbound.response import Response
 from promproxy.registry import Registry
+from promproxy.scrape.history import ScrapeHistory, TargetRecord
 from promproxy.scrape.limits import Limits, Timeouts
 from promproxy.scrape.outcome import outcome_of, status_of
-from promproxy.scrape.results import Record, Results
 from promproxy.server.answers import not_ready_answer, plain_answer
 from promproxy.server.head import Fields
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.targets.document import SCRAPE_PATH
 from promproxy.targets.target import Target
 from promproxy.timing.deadlines import Deadlines
@@ -76,9 +76,9 @@ class ScrapeSettings:
 class _Scrape:
     """One scrape under way."""
 
-    record: Record
+    record: TargetRecord
     settings: ScrapeSettings
-    request: PlainRequest
+    request: CallerRequest
     began: float
     ends: float
     lines_passed_on: Callable[[Fields], bytes]
@@ -118,8 +118,8 @@ class ScrapeResource(Resource):
         self.settings = settings
         self._metrics = metrics
         self._clock = clock
-        self.results = Results(registry, outbound)
-        self._unlisted = Results(registry, outbound, spare=UNLISTED_RECORDS)
+        self.history = ScrapeHistory(registry, outbound)
+        self._unlisted = ScrapeHistory(registry, outbound, spare=UNLISTED_RECORDS)
         self._under_way: dict[_Scrape, Deferred[None]] = {}
         self._deadlines: Deadlines[_Scrape] = Deadlines(clock, self._deadline_passed)
         self._idle: list[Deferred[None]] = []
@@ -127,31 +127,34 @@ class ScrapeResource(Resource):
 
         @lru_cache(REMEMBERED_CALLERS)
         def lines_passed_on(fields: Fields) -> bytes:
-            return render_headers(headers_passed_on(caller_headers(fields), process_id))
+            return render_headers(request_headers(caller_headers(fields), process_id))
 
         def all_lines(fields: Fields) -> bytes:
-            loop = headers_passed_on(CallerHeaders(loop=caller_headers(fields).loop), process_id)
+            loop = request_headers(CallerHeaders(loop=caller_headers(fields).loop), process_id)
             return render_headers([*end_to_end_headers(_cleaned(fields)), *loop])
 
         self._lines_passed_on = lines_passed_on
         self._all_lines = all_lines
 
-    def render_GET(self, request: PlainRequest) -> bytes | int:
+    def render_GET(self, request: CallerRequest) -> bytes | int:
         """Scrape the target that the path names. HEAD comes here too."""
         target_id = request.path[request.path.find(_PREFIX) + len(_PREFIX) :].decode("latin-1")
         target = self._registry.snapshot.by_id.get(target_id)
         if target is None:
             return self._no_target(request)
-        return self._scrape(self.results.of(target), request, self._lines_passed_on)
+        return self._scrape(self.history.of(target), request, self._lines_passed_on)
 
-    def proxy(self, target: Target, request: PlainRequest) -> int:
+    def proxy(self, target: Target, request: CallerRequest) -> int:
         """Scrape a target, listed or not, for a caller to whom we are its ``proxy_url``."""
         is_listed = self._registry.snapshot.by_id.get(target.id) is target
-        record = (self.results if is_listed else self._unlisted).of(target)
+        record = (self.history if is_listed else self._unlisted).of(target)
         return self._scrape(record, request, self._all_lines)
 
     def _scrape(
-        self, record: Record, request: PlainRequest, lines_passed_on: Callable[[Fields], bytes]
+        self,
+        record: TargetRecord,
+        request: CallerRequest,
+        lines_passed_on: Callable[[Fields], bytes],
     ) -> int:
         """``lines_passed_on`` makes the header lines for the target out of those of the caller."""
         began = self._clock.seconds()
@@ -190,8 +193,8 @@ class ScrapeResource(Resource):
 
     async def _ask(self, scrape: _Scrape, passed_on: bytes) -> None:
         request = scrape.request
-        lines = passed_on + time_left_line(scrape.ends - self._clock.seconds())
-        response = await self._outbound.send(scrape.record.prepared, request.method, lines)
+        lines = passed_on + timeout_header_line(scrape.ends - self._clock.seconds())
+        response = await self._outbound.send(scrape.record.template, request.method, lines)
         scrape.status = response.code
         try:
             self._begin_answer(scrape, response)
@@ -206,10 +209,11 @@ class ScrapeResource(Resource):
             raise BadUpstream(f"it redirects{_where_to(response)}, which is not followed")
         if 0 < scrape.settings.body_size_limit < _known_length(response):
             raise _too_large(scrape)
-        scrape.is_unknown_to_router = says_unknown_to_router(response.code, response.raw_headers)
+        scrape.is_unknown_to_router = is_gorouter_miss(response.code, response.raw_headers)
         request.setResponseCode(response.code, response.phrase)
         request.pass_on(
-            passed_back(response.raw_headers), has_length=response.length is not UNKNOWN_LENGTH
+            response_header_lines(response.raw_headers),
+            has_length=response.length is not UNKNOWN_LENGTH,
         )
 
     async def _relay(self, scrape: _Scrape, response: Response) -> None:
@@ -224,7 +228,7 @@ class ScrapeResource(Resource):
             else:
                 request.write(data)
 
-        request.hold()  # what has arrived already leaves at once, with the head
+        request.cork()  # what has arrived already leaves at once, with the head
         if response.is_whole:
             for piece in response.whole_body():
                 write(piece)
@@ -240,7 +244,7 @@ class ScrapeResource(Resource):
         request.registerProducer(response, True)
         try:
             collecting = treq.collect(response, write)
-            request.release()
+            request.uncork()
             await collecting
         finally:
             # Not where the caller left: its channel is gone, and has stopped the response.
@@ -273,7 +277,7 @@ class ScrapeResource(Resource):
     def _explain(self, scrape: _Scrape, error: Exception) -> ScrapeError:
         """What went wrong, as the caller may know it."""
         if scrape.deadline_passed and not scrape.has_place:
-            return Busy(f"no place for it came free within {self._seconds(scrape):.3g} s")
+            return Busy(f"no scrape slot became free within {self._seconds(scrape):.3g} s")
         if isinstance(error, DeadlinePassed):  # whoever was asked knows more of it
             return error
         if scrape.deadline_passed:
@@ -296,7 +300,7 @@ class ScrapeResource(Resource):
     def _cut_short(self, scrape: _Scrape) -> None:
         """Send what has arrived, then end the connection so that the body cannot look whole."""
         request = scrape.request
-        request.break_off()
+        request.abort_truncated()
         # A reader that does not take what is left must not hold it for ever.
         left = max(scrape.ends - self._clock.seconds(), 1.0)
         late = self._clock.callLater(left, request.abort)
@@ -334,8 +338,8 @@ class ScrapeResource(Resource):
             scraping.cancel()
         self._deadlines.stop()
 
-    def _no_target(self, request: PlainRequest) -> bytes:
-        missing = self._registry.missing()
+    def _no_target(self, request: CallerRequest) -> bytes:
+        missing = self._registry.pending_sources()
         self._metrics.scraped("", "not_ready" if missing else "unknown_target", 0.0, 0)
         if missing:
             return not_ready_answer(request, missing)
@@ -352,7 +356,7 @@ class ScrapeResource(Resource):
         self._count(scrape, outcome)
         if scrape.is_unknown_to_router and scrape.record.is_up:
             self._registry.suspect_stale(scrape.target)
-        self.results.note(
+        self.history.record(
             scrape.record,
             outcome,
             status=scrape.status,

@@ -39,7 +39,7 @@ _ANY_NAME = (re.compile(".*", re.DOTALL),)
 
 @frozen
 class Caller:
-    """Whoever sent a request, as far as it is known.
+    """The caller of a request, once authenticated.
 
     ``identity`` is ``""`` where nobody has to say who they are, else it tells callers apart.
     ``fqdns`` are patterns, each for a whole name in lower case, of those that a caller with the

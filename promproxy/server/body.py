@@ -14,7 +14,7 @@ from twisted.web.client import ResponseDone
 from zope.interface import implementer
 
 from promproxy.errors import CutShort, PromproxyError
-from promproxy.http.bodies import ChunkedBody, CountedBody
+from promproxy.http.bodies import ChunkedBody, ContentLengthBody
 from promproxy.http.head import CHUNKED
 
 # Twisted has no types for this.
@@ -40,7 +40,7 @@ class Connection(TypingProtocol):
 
 @implementer(IPushProducer)
 class RequestBody:
-    """Nothing of it is read before `deliver` or `whole`, of which one may be called, once.
+    """Nothing of it is read before `deliver` or `read_all`, of which one may be called, once.
 
     It is the transport, and so the push producer, of the protocol that it is delivered to.
     ``length`` is None where only the end will tell. An answer that is given before the body was
@@ -49,11 +49,11 @@ class RequestBody:
 
     def __init__(self, length: int, connection: Connection) -> None:
         self.length = None if length == CHUNKED else length
-        self._framing = ChunkedBody() if length == CHUNKED else CountedBody(length)
+        self._framing = ChunkedBody() if length == CHUNKED else ContentLengthBody(length)
         self._connection = connection
         self._protocol: IProtocol | None = None
-        self.is_wanted = False  # it is to be read now
-        self.buys_time = True  # each piece of it does; else all of it must come in time
+        self.is_reading = False  # it is to be read now
+        self.extends_timeout = True  # each piece of it does; else all of it must come in time
 
     @property
     def is_read(self) -> bool:
@@ -67,18 +67,18 @@ class RequestBody:
         whole, :class:`promproxy.errors.CutShort` when it broke off.
         """
         self._protocol = protocol
-        self.is_wanted = True
+        self.is_reading = True
         # Body protocols use no more of a transport than the producer and the closing verbs.
         protocol.makeConnection(cast(ITransport, self))
-        if self.is_wanted:
+        if self.is_reading:
             self._connection.read_body()
 
-    def whole(self, max_size: int) -> Deferred[bytes]:
+    def read_all(self, max_size: int) -> Deferred[bytes]:
         """All of it, which must not take long.
 
         Fails with BodyTooLarge, or with CutShort where it broke off.
         """
-        self.buys_time = False
+        self.extends_timeout = False
         collector = _Collector(max_size)
         if self.length is not None and self.length > max_size:
             collector.refuse()
@@ -90,13 +90,13 @@ class RequestBody:
 
     def pauseProducing(self) -> None:
         """Enough for now."""
-        self.is_wanted = False
+        self.is_reading = False
         self._connection.pause_body()
 
     def resumeProducing(self) -> None:
         """More of it."""
         if self._protocol is not None:
-            self.is_wanted = True
+            self.is_reading = True
             self._connection.read_body()
 
     def stopProducing(self) -> None:
@@ -109,13 +109,13 @@ class RequestBody:
     # What the connection tells.
 
     def take(self, data: bytes) -> bytes:
-        """Take what has arrived; gives back what of it is for `pass_on`. See ``surplus`` then."""
+        """Take what has arrived; returns the part for `pass_on`. See ``trailing_data`` then."""
         return self._framing.feed(data)
 
     @property
-    def surplus(self) -> bytes:
+    def trailing_data(self) -> bytes:
         """What has arrived after the body."""
-        return self._framing.surplus
+        return self._framing.trailing_data
 
     @property
     def is_over(self) -> bool:
@@ -137,7 +137,7 @@ class RequestBody:
         self._end(_failure(CutShort(why)))
 
     def _end(self, reason: Failure) -> None:
-        self.is_wanted = False
+        self.is_reading = False
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             protocol.connectionLost(reason)

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 
-from promproxy.http.direct import send_pieces
+from promproxy.http.direct import writev_now
 from promproxy.server.body import RequestBody
 from promproxy.server.head import MAX_HEAD, RequestRefused
 from promproxy.server.peer import Peer, peer_of
@@ -45,7 +45,7 @@ class Channel(HTTPChannel):
     of the request under way goes there when it is wanted.
     """
 
-    waits_since: float | None = None
+    awaiting_head_since: float | None = None
     site: Any  # given by the site; it is the one of ours
     requests: list[Any]
     requestFactory: Any
@@ -53,11 +53,11 @@ class Channel(HTTPChannel):
     _received = b""  # and not read so far
     _is_reading_heads = False
     _is_paused = False  # by us, because we have received enough
-    _is_deaf = False  # what arrives is thrown away
+    _discarding = False  # what arrives is thrown away
     _body: RequestBody | None = None  # that of the request under way, until it has arrived
     _idle_seconds = 0.0
-    _late_call: IDelayedCall | None = None
-    _late_at = 0.0
+    _timeout_call: IDelayedCall | None = None
+    _timeout_at = 0.0
     _host: Any = None
     _peer_address: Any = None
     _peer: Peer | None = None
@@ -74,18 +74,18 @@ class Channel(HTTPChannel):
         self._idle_seconds = self.timeOut or 0.0
         self.timeOut = HEAD_SECONDS
         super().connectionMade()
-        self.waits_since = self.site.reactor.seconds()
+        self.awaiting_head_since = self.site.reactor.seconds()
         self.site.connections.add(self)
 
     # What arrives.
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the caller."""
-        if self._is_deaf:
+        if self._discarding:
             return
         self._received += data
-        if self._body is not None and self._body.is_wanted:
-            if self._body.buys_time:
+        if self._body is not None and self._body.is_reading:
+            if self._body.extends_timeout:
                 self.setTimeout(BODY_SECONDS)
             self._feed_body(self._body)
             return
@@ -102,13 +102,15 @@ class Channel(HTTPChannel):
         if self._is_reading_heads:
             return
         self._is_reading_heads = True
-        while self._received and not (self.requests or self._is_deaf or self._waitingForTransport):
+        while self._received and not (
+            self.requests or self._discarding or self._waitingForTransport
+        ):
             head, blank_line, rest = self._received.partition(b"\r\n\r\n")
             if len(head) > MAX_HEAD:
                 self._refuse(RequestRefused(431, f"a request head has at most {MAX_HEAD} bytes"))
             elif not blank_line:
-                if self.waits_since is None:  # half a head does not buy more time
-                    self.waits_since = self.site.reactor.seconds()
+                if self.awaiting_head_since is None:  # half a head does not buy more time
+                    self.awaiting_head_since = self.site.reactor.seconds()
                     self.setTimeout(HEAD_SECONDS)
                 break
             else:
@@ -118,7 +120,7 @@ class Channel(HTTPChannel):
 
     def _begin(self, raw: bytes) -> None:
         """A request head has arrived, here without its blank line."""
-        self.waits_since = None
+        self.awaiting_head_since = None
         self._tell_next(None)
         try:
             head = self.site.read_head(raw)
@@ -127,7 +129,7 @@ class Channel(HTTPChannel):
             return
         request = self.requestFactory(self)
         self.requests.append(request)
-        self.persistent = head.stays_open
+        self.persistent = head.keep_alive
         self._handlingRequest = True  # to Twisted it means: read on while nobody takes the answer
         self.setTimeout(None)
         if head.fields.body_length:
@@ -142,7 +144,7 @@ class Channel(HTTPChannel):
             self._body = None
             self._linger()
         elif not self.persistent:
-            self._is_deaf = True
+            self._discarding = True
             self.loseConnection()
             self.setTimeout(LAST_ANSWER_SECONDS)
         else:
@@ -182,10 +184,10 @@ class Channel(HTTPChannel):
             return
         if self._received:
             self._feed_body(body)
-        elif self.requests[0].expects_to_be_asked():
+        elif self.requests[0].expects_continue():
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.flush()
-        if body.is_wanted:
+        if body.is_reading:
             self.setTimeout(BODY_SECONDS)
             self._resume()
 
@@ -196,7 +198,7 @@ class Channel(HTTPChannel):
 
     def _feed_body(self, body: RequestBody) -> None:
         piece = body.take(self._received)
-        self._received = body.surplus
+        self._received = body.trailing_data
         if body.is_over:
             self._body = None
             self.setTimeout(None)
@@ -212,7 +214,7 @@ class Channel(HTTPChannel):
         self.write(
             b"HTTP/1.1 %d %b\r\n%b%bConnection: close\r\n"
             b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
-            % (refused.status, phrase, self.site.standing_fields(), allow, len(body), body)
+            % (refused.status, phrase, self.site.common_header_lines(), allow, len(body), body)
         )
         self._linger()
 
@@ -222,7 +224,7 @@ class Channel(HTTPChannel):
         Closed at once, the system would answer what comes next by a reset, which can overtake our
         answer.
         """
-        self._is_deaf = True
+        self._discarding = True
         self.flush()
         transport: Any = self.transport
         if not _can_half_close(transport):
@@ -247,7 +249,7 @@ class Channel(HTTPChannel):
         """Send what was written."""
         if self._unsent:
             pieces, self._unsent = self._unsent, []
-            send_pieces(self.transport, pieces)
+            writev_now(self.transport, pieces)
 
     def loseConnection(self) -> None:
         """Close once everything is sent, or at once where that takes too long."""
@@ -286,39 +288,39 @@ class Channel(HTTPChannel):
         """Since when there has been nothing to do, None while there is."""
         if self.timeOut is None or self.requests:
             return None
-        return self._late_at - self.timeOut
+        return self._timeout_at - self.timeOut
 
     def setTimeout(self, period: float | None) -> float | None:
         """Something has to come within so many seconds from now on; None: nothing has to."""
         before, self.timeOut = self.timeOut, period
         if period is not None:
-            self._late_at = self.site.reactor.seconds() + period
-            if self._late_call is None:
-                self._late_call = self.callLater(period, self._check_late)
-            elif self._late_at < self._late_call.getTime():
+            self._timeout_at = self.site.reactor.seconds() + period
+            if self._timeout_call is None:
+                self._timeout_call = self.callLater(period, self._check_late)
+            elif self._timeout_at < self._timeout_call.getTime():
                 # To move a call forward takes Twisted a search among the calls of all connections.
-                self._late_call.cancel()
-                self._late_call = self.callLater(period, self._check_late)
+                self._timeout_call.cancel()
+                self._timeout_call = self.callLater(period, self._check_late)
         return before
 
     def _check_late(self) -> None:
-        self._late_call = None
+        self._timeout_call = None
         if self.timeOut is None:
             return
-        left = self._late_at - self.site.reactor.seconds()
+        left = self._timeout_at - self.site.reactor.seconds()
         if left > 0:
-            self._late_call = self.callLater(left, self._check_late)
+            self._timeout_call = self.callLater(left, self._check_late)
         else:
             self.timeoutConnection()
 
     def timeoutConnection(self) -> None:
         """Close. It is no news for the log."""
-        if self._is_deaf or self.requests:
+        if self._discarding or self.requests:
             self.abort()
         elif self._received:
             self._refuse(RequestRefused(408, f"a request head has {HEAD_SECONDS:g} s"))
         else:
-            self._is_deaf = True
+            self._discarding = True
             self.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
@@ -332,9 +334,9 @@ class Channel(HTTPChannel):
         super().connectionLost(reason)
         if body is not None:
             body.broke_off("the caller left in the middle of the body")
-        if self._late_call is not None:
-            self._late_call.cancel()
-            self._late_call = None
+        if self._timeout_call is not None:
+            self._timeout_call.cancel()
+            self._timeout_call = None
         self._tell_next(reason)
 
     def _tell_next(self, reason: Failure | None) -> None:

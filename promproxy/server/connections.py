@@ -18,7 +18,7 @@ class Connection(Protocol):
     """What must be known of a connection."""
 
     @property
-    def waits_since(self) -> float | None:
+    def awaiting_head_since(self) -> float | None:
         """Since when its caller has owed a head, having sent nothing so far or a part of one."""
 
     @property
@@ -32,9 +32,9 @@ class Connection(Protocol):
 C = TypeVar("C", bound=Connection)
 
 
-def least_worth(connections: Iterable[C], count: int) -> list[C]:
+def eviction_candidates(connections: Iterable[C], count: int) -> list[C]:
     """At most so many that may be closed: those that wait for a head first, the oldest first."""
-    known = [(one.waits_since, one.idle_since, one) for one in connections]
+    known = [(one.awaiting_head_since, one.idle_since, one) for one in connections]
     waiting = sorted(((w, one) for w, _, one in known if w is not None), key=lambda pair: pair[0])
     idle = sorted(
         ((i, one) for w, i, one in known if w is None and i is not None), key=lambda pair: pair[0]
@@ -44,10 +44,10 @@ def least_worth(connections: Iterable[C], count: int) -> list[C]:
 
 @define(eq=False)
 class Connections:
-    """Those that are open. ``closed_early`` counts those that were closed to make room."""
+    """Those that are open. ``evicted`` counts those that were closed to make room."""
 
     limit: int
-    closed_early: int = field(default=0, init=False)
+    evicted: int = field(default=0, init=False)
     _open: dict[Connection, None] = field(factory=dict, init=False)
     _is_full: bool = field(default=False, init=False)
 
@@ -55,9 +55,9 @@ class Connections:
         return len(self._open)
 
     @property
-    def are_heads_due(self) -> bool:
+    def has_pending_heads(self) -> bool:
         """Whether a caller has yet to send the head, or the rest of it."""
-        return any(one.waits_since is not None for one in self._open)
+        return any(one.awaiting_head_since is not None for one in self._open)
 
     def add(self, connection: Connection) -> None:
         """It is open."""
@@ -69,20 +69,19 @@ class Connections:
         if self._is_full and len(self._open) < self.limit // 2:
             self._is_full = False
 
-    def make_room(self) -> bool:
+    def evict(self) -> bool:
         """Whether one more may be opened; for that, others that do nothing may be closed."""
         if len(self._open) < self.limit:
             return True
         if not self._is_full:
             self._is_full = True
             log.warn(
-                "all {limit} connections that callers may have are open; from now on those that "
-                "have not asked for anything are closed (see max_connections)",
+                "connection limit {limit} reached, closing idle ones (see max_connections)",
                 limit=self.limit,
             )
-        closing = least_worth(self._open, self.limit // _SHARE + 1)
+        closing = eviction_candidates(self._open, self.limit // _SHARE + 1)
         for one in closing:
             self.discard(one)
             one.abort()
-        self.closed_early += len(closing)
+        self.evicted += len(closing)
         return len(self._open) < self.limit

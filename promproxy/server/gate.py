@@ -13,7 +13,7 @@ from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
 from promproxy.server.bearer_tokens import Tokens, is_bearer
 from promproxy.server.head import AUTHORIZATION, PROXY_AUTHORIZATION
 from promproxy.server.passwords import Passwords, TooManyChecks
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 
 REMEMBERED_CALLERS = 1024
 
@@ -52,31 +52,31 @@ class Gate:
         self._challenges = [challenge for challenge, is_taken in kinds.items() if is_taken]
         self._caller = lru_cache(REMEMBERED_CALLERS)(access.caller)
 
-    def admit(self, request: PlainRequest, resource: IResource) -> None:
+    def authorize(self, request: CallerRequest, resource: IResource) -> None:
         """Let a page answer, or answer in its place. Sets ``request.caller``."""
         page = getattr(resource, "page", "")
         if not self._challenges or page in self.access.open_pages:
-            self._let_in(request, resource)
+            self._admit(request, resource)
             return
         name = PROXY_AUTHORIZATION if request.is_proxied else AUTHORIZATION
         header = request.credentials.get(name) or request.fields.last(name)
         if header is None:
-            self._let_in(request, resource)
+            self._admit(request, resource)
         elif self._tokens is not None and is_bearer(header):
             self._check_token(request, resource, self._tokens.name_in(header))
         elif self._passwords is not None:
             self._check_password(request, resource, header, self._passwords)
         else:
-            self._refuse(request, "wrong_token", 401, "a token, please")
+            self._refuse(request, "wrong_token", 401, "bearer token required")
 
-    def _check_token(self, request: PlainRequest, resource: IResource, token: str) -> None:
+    def _check_token(self, request: CallerRequest, resource: IResource, token: str) -> None:
         if token:
-            self._let_in(request, resource, token=token)
+            self._admit(request, resource, token=token)
         else:
             self._refuse(request, "wrong_token", 401, "wrong token")
 
     def _check_password(
-        self, request: PlainRequest, resource: IResource, header: bytes, passwords: Passwords
+        self, request: CallerRequest, resource: IResource, header: bytes, passwords: Passwords
     ) -> None:
         try:
             user = passwords.user_of(header)
@@ -84,22 +84,22 @@ class Gate:
             self._refuse(request, "busy", 503, str(error))
             return
         if isinstance(user, Deferred):
-            user.addCallback(lambda found: self._proved(request, resource, found))
+            user.addCallback(lambda found: self._authenticated(request, resource, found))
             user.addErrback(request.processingFailed)
         else:
-            self._proved(request, resource, user)
+            self._authenticated(request, resource, user)
 
-    def _proved(self, request: PlainRequest, resource: IResource, user: str) -> None:
+    def _authenticated(self, request: CallerRequest, resource: IResource, user: str) -> None:
         """A password was right, or proves no ``user``."""
         if request.is_gone:
             return
         if user:
-            self._let_in(request, resource, user)
+            self._admit(request, resource, user)
         else:
             self._refuse(request, "wrong_password", 401, "wrong user or password")
 
-    def _let_in(
-        self, request: PlainRequest, resource: IResource, user: str = "", token: str = ""
+    def _admit(
+        self, request: CallerRequest, resource: IResource, user: str = "", token: str = ""
     ) -> None:
         peer = request.channel.peer
         caller = self._caller(user, peer.sans, token=token, is_local=peer.is_local)
@@ -120,10 +120,10 @@ class Gate:
         return f"{who} lacks the permission {permission} (see roles)"
 
     def _wanted(self) -> str:
-        kinds = {"user and password": self.access.has_users, "a token": self.access.has_tokens}
-        return f"{', or '.join(kind for kind, is_taken in kinds.items() if is_taken)}, please"
+        kinds = {"user and password": self.access.has_users, "bearer token": self.access.has_tokens}
+        return f"{', or '.join(kind for kind, is_taken in kinds.items() if is_taken)} required"
 
-    def _refuse(self, request: PlainRequest, reason: str, status: int, text: str) -> None:
+    def _refuse(self, request: CallerRequest, reason: str, status: int, text: str) -> None:
         self.refused[reason] += 1
         if status == 401 and request.is_proxied:
             status = 407

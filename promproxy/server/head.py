@@ -70,7 +70,7 @@ class Fields:
 class RequestHead:
     """A request up to its body.
 
-    ``stays_open`` says that another one may follow. ``credentials`` is the field that
+    ``keep_alive`` says that another one may follow. ``credentials`` is the field that
     `take_credentials` has taken out.
     """
 
@@ -78,7 +78,7 @@ class RequestHead:
     uri: bytes
     version: bytes
     fields: Fields
-    stays_open: bool
+    keep_alive: bool
     credentials: Mapping[bytes, bytes]
 
 
@@ -144,7 +144,7 @@ def take_credentials(lines: bytes, wanted: bytes) -> tuple[bytes, dict[bytes, by
     return lines, taken
 
 
-def judge(
+def parse_request_head(
     request_line: bytes,
     fields: Fields,
     takes_body: Callable[[bytes], bool] = lambda path: False,
@@ -171,8 +171,8 @@ def judge(
     hosts = len(fields.by_name.get(b"host", ()))
     if hosts > 1 or (is_modern and not hosts):
         raise RequestRefused(400, "there must be one Host")
-    stays_open = is_modern and not _closes(fields)
-    return RequestHead(method, uri, version, fields, stays_open, credentials)
+    keep_alive = is_modern and not _closes(fields)
+    return RequestHead(method, uri, version, fields, keep_alive, credentials)
 
 
 def _closes(fields: Fields) -> bool:

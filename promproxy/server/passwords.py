@@ -89,7 +89,7 @@ class Passwords:
     def __init__(self, users: Mapping[str, Secret], queue: CheckQueue) -> None:
         self._hashes = {user: hashed.reveal().encode() for user, hashed in users.items()}
         # Unknown users take as long as the slowest known one: behind the prefix stands the cost.
-        self._stand_in = max(self._hashes.values(), key=lambda hashed: hashed[4:6])
+        self._dummy_hash = max(self._hashes.values(), key=lambda hashed: hashed[4:6])
         self._queue = queue
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, str] = OrderedDict()
@@ -118,7 +118,7 @@ class Passwords:
         return mine
 
     def _begin(self, digest: bytes, credentials: Credentials, waiting: Deferred[str]) -> None:
-        hashed = self._hashes.get(credentials.user, self._stand_in)
+        hashed = self._hashes.get(credentials.user, self._dummy_hash)
         checking = self._queue.run(lambda: bcrypt.checkpw(credentials.password, hashed))
         self._waiting[digest] = [waiting]
         user = credentials.user if credentials.user in self._hashes else ""

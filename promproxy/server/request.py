@@ -19,7 +19,7 @@ from promproxy.server.body import RequestBody
 from promproxy.server.head import Fields, RequestHead
 
 
-class PlainRequest(Request):
+class CallerRequest(Request):
     """A request whose body is read only if asked for; its answer has no content type of its own.
 
     ``body`` is None where none was announced. ``fields`` are its header fields but the one in
@@ -39,7 +39,7 @@ class PlainRequest(Request):
     _passed_on = b""
     _has_passed_length = False
     on_lost: Callable[[], None] | None = None
-    is_held = False
+    is_corked = False
     _headers: Headers | None = None
 
     @property
@@ -59,10 +59,10 @@ class PlainRequest(Request):
         """Find the resource, and let it answer where it is for this caller."""
         self.fields, self.credentials = head.fields, head.credentials
         self.method, self.clientproto = head.method, head.version
-        self.ask_for(head.uri)
+        self.set_target(head.uri)
         self.process()
 
-    def ask_for(self, uri: bytes) -> None:
+    def set_target(self, uri: bytes) -> None:
         """This is what is asked for."""
         self.uri = uri
         self.path, _, query = uri.partition(b"?")
@@ -78,7 +78,7 @@ class PlainRequest(Request):
         if b"%" in self.path:
             self.postpath = [unquote_to_bytes(part) for part in self.postpath]
         try:
-            site.gate.admit(self, proxied or site.getResourceFor(self))
+            site.gate.authorize(self, proxied or site.getResourceFor(self))
         except BaseException:
             self.processingFailed(Failure())
 
@@ -96,7 +96,7 @@ class PlainRequest(Request):
         self.write(body)
         self.finish()
 
-    def expects_to_be_asked(self) -> bool:
+    def expects_continue(self) -> bool:
         """Whether the body comes only once we say that it may (RFC 9110, section 10.1.1)."""
         return (self.fields.joined(b"expect") or b"").lower() == b"100-continue"
 
@@ -110,13 +110,13 @@ class PlainRequest(Request):
         self._passed_on = lines
         self._has_passed_length = has_length
 
-    def hold(self) -> None:
+    def cork(self) -> None:
         """From now on only collect what is written; the end of the answer sends it too."""
-        self.is_held = True
+        self.is_corked = True
 
-    def release(self) -> None:
+    def uncork(self) -> None:
         """Send what was collected, and from now on whatever is written."""
-        self.is_held = False
+        self.is_corked = False
         if self.channel is not None:
             self.channel.flush()
 
@@ -133,7 +133,7 @@ class PlainRequest(Request):
                 channel.writeSequence((b"%x\r\n" % len(data), data, b"\r\n"))
             else:
                 channel.write(data)
-        if not self.is_held:
+        if not self.is_corked:
             channel.flush()
 
     def _is_bodiless(self) -> bool:
@@ -147,7 +147,7 @@ class PlainRequest(Request):
             self.setHeader(b"ETag", self.etag)
         lines = [
             b"%b %d %b\r\n" % (self.clientproto, self.code, self.code_message),
-            channel.site.standing_fields(),
+            channel.site.common_header_lines(),
         ]
         lines.append(self._passed_on)
         for name, values in self.responseHeaders.getAllRawHeaders():
@@ -195,7 +195,7 @@ class PlainRequest(Request):
         if self.channel is not None:
             self.channel.transport.abortConnection()
 
-    def break_off(self) -> None:
+    def abort_truncated(self) -> None:
         """Send what was written, then end the connection so that the body cannot look whole."""
         if self.chunked or self._has_length():
             self.loseConnection()

@@ -20,16 +20,16 @@ from promproxy.server.head import (
     AUTHORIZATION,
     PROXY_AUTHORIZATION,
     RequestHead,
-    judge,
+    parse_request_head,
     read_fields,
     split_head,
     take_credentials,
 )
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 
 KEEP_ALIVE_SECONDS = 300.0  # Prometheus comes back after a minute or so
 MAX_CONNECTIONS = 16384  # some 10 kB of memory each
-REMEMBERED_FIELDS = 128  # a Prometheus sends few different ones: by job and time-out
+HEADER_CACHE_SIZE = 128  # a Prometheus sends few different ones: by job and time-out
 
 
 class PromproxySite(Site):
@@ -55,16 +55,16 @@ class PromproxySite(Site):
         gate: Gate | None = None,
     ) -> None:
         super().__init__(
-            root, requestFactory=PlainRequest, timeout=KEEP_ALIVE_SECONDS, reactor=reactor
+            root, requestFactory=CallerRequest, timeout=KEEP_ALIVE_SECONDS, reactor=reactor
         )
         self.connections = Connections(max_connections)
         self.takes_body = takes_body
         self.proxy: IResource = NoProxyResource()
         self.address = ""
         self.gate = gate or Gate()
-        self._read_fields = lru_cache(REMEMBERED_FIELDS)(read_fields)
+        self._read_fields = lru_cache(HEADER_CACHE_SIZE)(read_fields)
         self._second = -1
-        self._standing_fields = b""
+        self._common_header_lines = b""
         self.header_lines = b""
 
     def read_head(self, head: bytes) -> RequestHead:
@@ -72,22 +72,24 @@ class PromproxySite(Site):
         request_line, lines = split_head(head)
         wanted = PROXY_AUTHORIZATION if b"://" in request_line else AUTHORIZATION
         lines, credentials = take_credentials(lines, wanted)
-        return judge(request_line, self._read_fields(lines), self.takes_body, credentials)
+        return parse_request_head(
+            request_line, self._read_fields(lines), self.takes_body, credentials
+        )
 
-    def proxied(self, request: PlainRequest) -> IResource | None:
+    def proxied(self, request: CallerRequest) -> IResource | None:
         """What answers a request in absolute form; None where it is one to ourselves after all."""
         authority, path = split_absolute(request.uri)
         host = request.channel.getHost()
         if not is_own(authority, self.address, getattr(host, "host", ""), getattr(host, "port", 0)):
             return self.proxy
-        request.ask_for(path)
+        request.set_target(path)
         return None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A channel for a new connection; None, which closes it, where there are too many."""
-        return super().buildProtocol(addr) if self.connections.make_room() else None
+        return super().buildProtocol(addr) if self.connections.evict() else None
 
-    def standing_fields(self) -> bytes:
+    def common_header_lines(self) -> bytes:
         """The header fields of every answer: Server, Date and those configured.
 
         They hold for a second.
@@ -97,8 +99,8 @@ class PromproxySite(Site):
             self._second = second
             date = datetimeToString(second)
             lines = b"Server: %b\r\nDate: %b\r\n%b"
-            self._standing_fields = lines % (version, date, self.header_lines)
-        return self._standing_fields
+            self._common_header_lines = lines % (version, date, self.header_lines)
+        return self._common_header_lines
 
     def getResourceFor(self, request: Any) -> IResource:
         """The resource for a request's path. Twisted's remembers more for it."""

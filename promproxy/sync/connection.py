@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from promproxy.config.http_client import HttpClient
-from promproxy.daemon.generation import files_of
+from promproxy.daemon.generation import referenced_digests
 from promproxy.daemon.profiles import make_fetcher, make_profile
 from promproxy.errors import ConfigError, SourceError
 from promproxy.outbound.client import Profile
@@ -43,7 +43,7 @@ class Connection:
 
     def _newest(self) -> DocumentClient:
         http = self.settings()
-        made_of = (http, files_of(http))
+        made_of = (http, referenced_digests(http))
         if self._client is None or made_of != self._made_of:
             profile = make_profile(self.reactor, http)
             if self._profile is not None:

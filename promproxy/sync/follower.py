@@ -23,7 +23,7 @@ log = Logger()
 
 
 @frozen(kw_only=True)
-class Places:
+class OutputPaths:
     """The files that are written; paths are absolute. ``metrics`` is None where none are."""
 
     file: Path
@@ -40,7 +40,7 @@ class Follower:
     """
 
     client: Callable[[], DocumentClient]
-    places: Places
+    paths: OutputPaths
     figures: Figures
     clock: IReactorTime
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
@@ -65,7 +65,7 @@ class Follower:
             for text in errors:
                 log.error("{error}", error=text)
             if not errors:
-                log.info("{file} follows again", file=str(self.places.file))
+                log.info("{file} follows again", file=str(self.paths.file))
         self._errors = errors
         return errors
 
@@ -76,7 +76,7 @@ class Follower:
         try:
             outcome = "written" if await self._update() else "unchanged"
         except SourceError as error:
-            raise SourceError(f"{error}; {self.places.file} stays as it is") from error
+            raise SourceError(f"{error}; {self.paths.file} stays as it is") from error
         finally:
             figures.succeeded = outcome != "failure"
             figures.seconds = self.clock.seconds() - start
@@ -89,7 +89,7 @@ class Follower:
     async def _update(self) -> bool:
         """Whether the file was written."""
         client = self.client()
-        if self._written is None or self._written != _state(self.places.file):
+        if self._written is None or self._written != _state(self.paths.file):
             client.forget()  # someone else has changed it, or removed it
         document = await client.changed()
         if document is None:
@@ -106,17 +106,17 @@ class Follower:
             await in_slices(count(), self.clock)
         except SourceError as error:
             raise client.failed(str(error)) from error
-        has_changed = await self._write(self.places.file, document.body, self.places.mode)
+        has_changed = await self._write(self.paths.file, document.body, self.paths.mode)
         client.keep(document)
         self.figures.targets = targets
-        self._written = _state(self.places.file)
+        self._written = _state(self.paths.file)
         if has_changed:
-            log.info("{file}: {targets} targets", file=str(self.places.file), targets=targets)
+            log.info("{file}: {targets} targets", file=str(self.paths.file), targets=targets)
         return has_changed
 
     async def _tell(self) -> None:
-        if self.places.metrics is not None:
-            await self._write(self.places.metrics, self.figures.as_text(), 0o644)
+        if self.paths.metrics is not None:
+            await self._write(self.paths.metrics, self.figures.as_text(), 0o644)
 
     async def _write(self, path: Path, content: bytes, mode: int) -> bool:
         try:

@@ -87,10 +87,10 @@ class Document:
         return gzip.compress(self.body, 1, mtime=0)
 
 
-def document_for(fragments: Sequence[bytes], address: str) -> Document:
+def document_for(entries: Sequence[bytes], address: str) -> Document:
     """The document in which these entries stand under an address."""
     own = address.encode("ascii")
-    slices = (fragments[n : n + _SLICE] for n in range(0, len(fragments), _SLICE))
+    slices = (entries[n : n + _SLICE] for n in range(0, len(entries), _SLICE))
     pieces = [b",\n".join(piece).replace(_PLACEHOLDER, own) for piece in slices] or [b""]
     pieces[0] = b"[" + pieces[0]
     pieces[-1] += b"]\n"

@@ -11,14 +11,14 @@ from promproxy.targets.target import Delivery, Target
 
 
 @frozen
-class Listing:
+class SourceTargets:
     """One source's part of a snapshot: its delivery, and each target as `/discovery` shows it.
 
-    ``fragments[i]`` belongs to ``delivery.targets[i]``.
+    ``entries[i]`` belongs to ``delivery.targets[i]``.
     """
 
     delivery: Delivery
-    fragments: Sequence[bytes] = field(repr=False)
+    entries: Sequence[bytes] = field(repr=False)
 
 
 @frozen
@@ -29,34 +29,34 @@ class Snapshot:
     delivered. ``by_id`` is what a scrape looks its target up in.
     """
 
-    listings: Mapping[str, Listing] = field(factory=dict)
+    listings: Mapping[str, SourceTargets] = field(factory=dict)
     by_id: Mapping[str, Target] = field(factory=dict, repr=False)
 
     @classmethod
-    def of(cls, listings: Mapping[str, Listing]) -> Snapshot:
+    def of(cls, listings: Mapping[str, SourceTargets]) -> Snapshot:
         """The snapshot that has exactly these listings."""
         by_id: dict[str, Target] = {}
         for listing in reversed(list(listings.values())):
             by_id.update((target.id, target) for target in reversed(listing.delivery.targets))
         return cls(listings, by_id)
 
-    def fragments(self, source: str | None = None) -> list[bytes]:
+    def entries(self, source: str | None = None) -> list[bytes]:
         """The discovery entries of one source, or of all; none for an unknown source."""
         if source is not None:
             listing = self.listings.get(source)
             return [] if listing is None else self._unique(listing)
         return [f for listing in self.listings.values() for f in self._unique(listing)]
 
-    def _unique(self, listing: Listing) -> list[bytes]:
-        """Its fragments without those whose id belongs to another target."""
-        pairs = zip(listing.delivery.targets, listing.fragments, strict=True)
+    def _unique(self, listing: SourceTargets) -> list[bytes]:
+        """Its entries without those whose id belongs to another target."""
+        pairs = zip(listing.delivery.targets, listing.entries, strict=True)
         return [fragment for target, fragment in pairs if self.by_id[target.id] is target]
 
-    def duplicate_ids(self) -> int:
+    def shadowed_count(self) -> int:
         """How many targets are not served since another one has their id."""
         return sum(len(x.delivery.targets) for x in self.listings.values()) - len(self.by_id)
 
-    def ids_of_several(self) -> list[str]:
+    def conflicting_ids(self) -> list[str]:
         """The ids that more than one target has; the first one of them is served."""
         targets = [t for x in self.listings.values() for t in x.delivery.targets]
         return sorted({target.id for target in targets if self.by_id[target.id] is not target})

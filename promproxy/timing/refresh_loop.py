@@ -41,7 +41,7 @@ class RefreshLoop:
             self._turn.cancel()
         return self._ended
 
-    def hurry(self, seconds: float) -> None:
+    def refresh_within(self, seconds: float) -> None:
         """Begin a refresh in so many seconds, if none would begin before that anyway."""
         moment = self._clock.seconds() + seconds
         if self._pause_end is None:  # one is under way, which may have read too early

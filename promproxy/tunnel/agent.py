@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from promproxy.errors import Busy, DeadlinePassed, ScrapeError
-from promproxy.http.forwarding import TIMEOUT_HEADER, time_left_line
+from promproxy.http.forwarding import TIMEOUT_HEADER, timeout_header_line
 from promproxy.outbound.origin import Origin
 from promproxy.outbound.response import Response
 from promproxy.tunnel.exchange import Client, Exchange, ExchangeLimits, Poll, Scrape
@@ -44,7 +44,7 @@ class HeldPoll(Poll):
 
 
 @define(eq=False)
-class AskedScrape(Scrape):
+class PendingScrape(Scrape):
     """A scrape and its request, but for what is only known when it is given to a client."""
 
     request: bytes
@@ -54,7 +54,7 @@ class AskedScrape(Scrape):
 
     def rendered(self, now: float) -> bytes:
         """The request as its client gets it."""
-        own = b"Id: %b\r\n%b\r\n" % (self.id.encode(), time_left_line(self.ends - now))
+        own = b"Id: %b\r\n%b\r\n" % (self.id.encode(), timeout_header_line(self.ends - now))
         return self.request + own
 
 
@@ -72,7 +72,7 @@ class TunnelAgent:
     redelivered: int = field(default=0, init=False)
     is_restored: bool = field(default=False, init=False)
     _began: float | None = field(default=None, init=False)
-    _exchange: Exchange[HeldPoll, AskedScrape] = field(factory=Exchange, init=False)
+    _exchange: Exchange[HeldPoll, PendingScrape] = field(factory=Exchange, init=False)
     _version: int = field(default=0, init=False)
     _is_stopping: bool = field(default=False, init=False)
     _doubtful: dict[HeldPoll, IDelayedCall] = field(factory=dict, init=False)
@@ -89,7 +89,7 @@ class TunnelAgent:
         assert time_left is not None, "a scrape has a deadline"
         now = self._clock.seconds()
         answer: Deferred[Response] = Deferred(lambda _: self._given_up(scrape))
-        scrape = AskedScrape(
+        scrape = PendingScrape(
             self._make_id(),
             origin.host,
             request=(head[: time_left.start()] + head[time_left.end() :]).removesuffix(b"\r\n"),
@@ -107,7 +107,7 @@ class TunnelAgent:
             self._give(poll, scrape)
         return answer
 
-    def _given_up(self, scrape: AskedScrape) -> None:
+    def _given_up(self, scrape: PendingScrape) -> None:
         if self._exchange.ended(scrape):
             scrape.answer.errback(DeadlinePassed("its client has not polled for it in time"))
 
@@ -129,7 +129,7 @@ class TunnelAgent:
         """A poll is over that was neither given anything nor refused."""
         self._exchange.left(poll, self._clock.seconds())
 
-    def undelivered(self, poll: HeldPoll) -> None:
+    def requeue(self, poll: HeldPoll) -> None:
         """The connection broke over which a poll was given a request.
 
         The client may have got it all the same: a load balancer resets connections that it needs
@@ -138,14 +138,14 @@ class TunnelAgent:
         scrape = poll.scrape
         if poll in self._doubtful or not self._exchange.awaits_answer(poll):
             return
-        assert isinstance(scrape, AskedScrape)
+        assert isinstance(scrape, PendingScrape)
         time_left = scrape.ends - self._clock.seconds()
         wait = max(0.0, min(HOLD_SECONDS, time_left / 4))
         self._doubtful[poll] = self._clock.callLater(wait, self._redeliver, poll)
 
     def _redeliver(self, poll: HeldPoll) -> None:
         del self._doubtful[poll]
-        lost = self._exchange.undelivered(poll)
+        lost = self._exchange.requeue(poll)
         if lost is None:
             return
         log.debug("a poll of {client} was dead, its scrape goes to the next", client=poll.name)
@@ -157,12 +157,12 @@ class TunnelAgent:
     def pushed(self, identity: str) -> PushedAnswer:
         """What the body of a push is delivered to, from a client of that identity."""
 
-        def take(scrape_id: str) -> AskedScrape:
+        def take(scrape_id: str) -> PendingScrape:
             return self._exchange.answered(scrape_id, identity, self._clock.seconds())
 
         return PushedAnswer(take)
 
-    def _give(self, poll: HeldPoll, scrape: AskedScrape) -> None:
+    def _give(self, poll: HeldPoll, scrape: PendingScrape) -> None:
         poll.give(scrape.rendered(self._clock.seconds()))
 
     # The clients.
@@ -186,7 +186,7 @@ class TunnelAgent:
         """The clients, in the order of their names."""
         return self._exchange.names(self._clock.seconds())
 
-    def find(self, name: str) -> Client[HeldPoll, AskedScrape] | None:
+    def find(self, name: str) -> Client[HeldPoll, PendingScrape] | None:
         """A client."""
         return self._exchange.find(name, self._clock.seconds())
 

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
-from promproxy.errors import Busy, NameTaken, NobodyWaits, TooManyClients, Unreachable
+from promproxy.errors import Busy, NameTaken, TooManyClients, UnknownScrape, Unreachable
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -121,7 +121,7 @@ class Exchange(Generic[P, S]):
             client.poll = None
             client.seen = now
 
-    def undelivered(self, poll: P) -> tuple[S, P | None] | None:
+    def requeue(self, poll: P) -> tuple[S, P | None] | None:
         """What a poll was given did not arrive: which scrape, and the poll to give it to now.
 
         Without a poll it is the first that the next one is given. None where nobody waits for the
@@ -141,10 +141,10 @@ class Exchange(Generic[P, S]):
         return poll.scrape is not None and poll.scrape.id in self._given
 
     def answered(self, scrape_id: str, identity: str, now: float) -> S:
-        """A client brings an answer: whose it is. Raises NobodyWaits."""
+        """A client brings an answer: whose it is. Raises UnknownScrape."""
         scrape = self._given.get(scrape_id)
         if scrape is None or scrape.identity != identity:
-            raise NobodyWaits("nobody waits for this answer, or not any more")
+            raise UnknownScrape("nobody waits for this answer, or not any more")
         self.ended(scrape)
         client = self._clients.get(scrape.name.lower())
         if client is not None:

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 
-from promproxy.errors import BadUpstream, CutShort, NobodyWaits, PromproxyError
+from promproxy.errors import BadUpstream, CutShort, PromproxyError, UnknownScrape
 from promproxy.http.framing import MAX_HEAD, ResponseReader
 from promproxy.outbound.response import Response
 
@@ -37,8 +37,8 @@ class Awaited(TypingProtocol):
 class PushedAnswer(Protocol):
     """Hands an answer to the scrape that waits for it as soon as its head has arrived.
 
-    ``take`` finds the scrape of an id, and raises NobodyWaits. ``done`` fires when all of the
-    answer was passed on; it fails with NobodyWaits where nobody wants it (any more), with
+    ``take`` finds the scrape of an id, and raises UnknownScrape. ``done`` fires when all of the
+    answer was passed on; it fails with UnknownScrape where nobody wants it (any more), with
     BadUpstream where it is no answer, and with CutShort where the push broke off.
     """
 
@@ -89,9 +89,9 @@ class PushedAnswer(Protocol):
         found = _ID.search(raw, 0, end)
         try:
             if found is None:
-                raise NobodyWaits("the pushed answer has no Id")
+                raise UnknownScrape("the pushed answer has no Id")
             scrape = self._take(found[1].decode())
-        except NobodyWaits as error:
+        except UnknownScrape as error:
             self._refuse(error)
             return
         self._begin(raw, scrape)
@@ -149,5 +149,5 @@ class PushedAnswer(Protocol):
         """The scrape is over."""
         response, self._response = self._response, None
         if response is not None and not self.done.called:
-            self._refuse(NobodyWaits("the scrape is over"))
+            self._refuse(UnknownScrape("the scrape is over"))
             response.finish(CutShort("the reader stopped reading"))

@@ -12,7 +12,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from promproxy.errors import ConfigError
 from promproxy.registry import Registry
 from promproxy.server.answers import no_source_answer, plain_answer, source_asked_for
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 
 
 class RefreshResource(Resource):
@@ -49,16 +49,16 @@ class ReloadResource(Resource):
         super().__init__()
         self._reload = reload
 
-    def render_POST(self, request: PlainRequest) -> int:
+    def render_POST(self, request: CallerRequest) -> int:
         """200 once it is in force; 500 and the reason where it cannot be, and nothing changed."""
         Deferred.fromCoroutine(self._answer(request)).addErrback(request.processingFailed)
         return NOT_DONE_YET
 
-    async def _answer(self, request: PlainRequest) -> None:
+    async def _answer(self, request: CallerRequest) -> None:
         try:
             warnings = await self._reload()
         except ConfigError as error:
-            status, lines = 500, [f"cannot reload, all stays as it was: {error}"]
+            status, lines = 500, [f"reload failed, keeping the running configuration: {error}"]
         else:
             status, lines = 200, ["reloaded", *warnings]
         if not request.is_gone:

@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from promproxy.registry import Registry
-from promproxy.scrape.results import Record, Results
+from promproxy.scrape.history import ScrapeHistory, TargetRecord
 from promproxy.server.answers import plain_answer
 from promproxy.targets.target import Target
 
@@ -29,10 +29,10 @@ class TargetsResource(Resource):
     isLeaf = True
     page = "targets"
 
-    def __init__(self, registry: Registry, results: Results) -> None:
+    def __init__(self, registry: Registry, history: ScrapeHistory) -> None:
         super().__init__()
         self._registry = registry
-        self._results = results
+        self._history = history
 
     def render_GET(self, request: Request) -> bytes:
         """One page."""
@@ -52,10 +52,10 @@ class TargetsResource(Resource):
         return _answer(request, 200, {"status": "success", "data": data})
 
     def _active(self, targets: Iterable[Target]) -> list[dict[str, object]]:
-        return [active_target(target, self._results.last(target.id)) for target in targets]
+        return [active_target(target, self._history.last(target.id)) for target in targets]
 
 
-def active_target(target: Target, record: Record | None) -> dict[str, object]:
+def active_target(target: Target, record: TargetRecord | None) -> dict[str, object]:
     """One target in the shape of Prometheus's ``/api/v1/targets``."""
     labels = {name: value for name, value in target.labels.items() if not name.startswith("__")}
     scraped = record if record is not None and record.outcome else None

@@ -23,7 +23,7 @@ from promproxy.server.answers import (
     plain_answer,
     source_asked_for,
 )
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.targets.document import Document, document_for, valid_address
 from promproxy.targets.snapshot import Snapshot
 
@@ -68,10 +68,10 @@ class DocumentCache:
         if len(self._by_address) > MOST_ADDRESSES:
             self._by_address.popitem(last=False)
         if source not in by_source:
-            fragments = snapshot.fragments(source)
+            entries = snapshot.entries(source)
             if source is None:
-                fragments += self._own_entries
-            by_source[source] = _Rendered(self._in_thread(lambda: document_for(fragments, address)))
+                entries += self._own_entries
+            by_source[source] = _Rendered(self._in_thread(lambda: document_for(entries, address)))
         return by_source[source]
 
     async def compressed(self, rendered: _Rendered) -> bytes:
@@ -109,12 +109,12 @@ class DiscoveryResource(Resource):
         self._cache = cache
         self._address = address
 
-    def render_GET(self, request: PlainRequest) -> bytes | int:
+    def render_GET(self, request: CallerRequest) -> bytes | int:
         """The document, or why it cannot be had yet."""
         name = source_asked_for(request)
         if name is not None and name not in self._registry.states:
             return no_source_answer(request, self._registry.states)
-        missing = self._registry.missing(name)
+        missing = self._registry.pending_sources(name)
         if missing:
             return not_ready_answer(request, missing)
         address = self._address or valid_address(request.getHeader(b"Host") or b"")
@@ -128,7 +128,7 @@ class DiscoveryResource(Resource):
         answering.addErrback(self._broken, request)
         return NOT_DONE_YET
 
-    async def _answer(self, request: PlainRequest, rendered: _Rendered) -> None:
+    async def _answer(self, request: CallerRequest, rendered: _Rendered) -> None:
         document = await _shared(rendered.document)
         etag, body = document.etag, document.body
         if accepts_gzip(request.getHeader(b"Accept-Encoding")):
@@ -150,7 +150,7 @@ class DiscoveryResource(Resource):
         request.notifyFinish().addBoth(lambda _: late.active() and late.cancel())
         NoRangeStaticProducer(request, BytesIO(body)).start()
 
-    def _broken(self, failure: Failure, request: PlainRequest) -> None:
+    def _broken(self, failure: Failure, request: CallerRequest) -> None:
         if not request.is_gone:
             log.failure("answering /discovery failed", failure)
             request.abort()

@@ -8,7 +8,7 @@ from twisted.web.server import Request
 from promproxy.registry import Registry
 from promproxy.server.access import SCRAPE, Caller
 from promproxy.server.answers import plain_answer
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 
 
 class HealthyResource(Resource):
@@ -35,9 +35,9 @@ class ReadyResource(Resource):
         super().__init__()
         self._registry = registry
 
-    def render_GET(self, request: PlainRequest) -> bytes:
+    def render_GET(self, request: CallerRequest) -> bytes:
         """One line per missing source, or that there is none."""
-        missing = self._registry.missing()
+        missing = self._registry.pending_sources()
         if not missing:
             return plain_answer(request, 200, "promproxy is ready.")
         lines = [f"{name}{self._why(name, request.caller)}" for name in missing]

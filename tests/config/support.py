@@ -6,12 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from promproxy.config.place import Place
+from promproxy.config.place import ConfigNode
 
 FILE = Path("/etc/promproxy/promproxy.yml")
 
 
-def place_of(text: str, **environ: str) -> Place:
+def place_of(text: str, **environ: str) -> ConfigNode:
     """The place of a YAML text as a whole."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
-    return Place(node=node, file=FILE, line=node.start_mark.line + 1, path="", environ=environ)
+    return ConfigNode(node=node, file=FILE, line=node.start_mark.line + 1, path="", environ=environ)

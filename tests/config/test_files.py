@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.files import files_in, open_secrets
+from promproxy.config.files import files_in, world_readable_secrets
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
 
@@ -56,7 +56,7 @@ class FilesTestCase(SynchronousTestCase):
 
     def warned_of(self, config: Config) -> list[str]:
         """The files that there are warnings of."""
-        warnings = open_secrets(config)
+        warnings = world_readable_secrets(config)
         for warning in warnings:
             self.assertIn("every user of this host may read it: chmod o-r /", warning)
             self.assertNotIn("hunter2", warning)

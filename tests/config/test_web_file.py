@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.files import files_in, open_secrets
+from promproxy.config.files import files_in, world_readable_secrets
 from promproxy.config.load import load_web_file, section_from_text
 from promproxy.config.web_file import HttpServer, TlsServer, WebFile
 from promproxy.errors import ConfigError
@@ -99,7 +99,7 @@ class GoodFileTests(SynchronousTestCase):
         for mode, expected in ((0o640, []), (0o644, ["server.key", "web.yml"])):
             for name in ("web.yml", "server.key"):
                 (folder / name).chmod(mode)
-            found = open_secrets(load_web_file(folder / "web.yml"))
+            found = world_readable_secrets(load_web_file(folder / "web.yml"))
             self.assertEqual(sorted(Path(one.split()[0]).name for one in found), expected)
 
     def test_example(self) -> None:

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.config.load import config_from_text, section_from_text
 from promproxy.config.schema import Config
 from promproxy.config.web_file import WebFile
-from promproxy.daemon.access import make_access, make_tokens, remarks
+from promproxy.daemon.access import inbound_warnings, make_access, make_tokens
 from promproxy.errors import ConfigError
 from promproxy.server.access import ADMIN, SCRAPE
 from promproxy.server.bearer_tokens import Tokens
@@ -102,13 +102,13 @@ class RemarksTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """Where all fits."""
-        self.assertEqual(list(remarks(config(ROLE), web(USERS + VERIFIED))), [])
-        self.assertEqual(list(remarks(config(TOKEN), web(""))), [])
+        self.assertEqual(list(inbound_warnings(config(ROLE), web(USERS + VERIFIED))), [])
+        self.assertEqual(list(inbound_warnings(config(TOKEN), web(""))), [])
 
     def test_what_does_not_fit(self) -> None:
         """Each in a line."""
         more = "http_server_config: {http2: true}\n"
-        found = list(remarks(config(ROLE.replace("alice", "alcie")), web(USERS + more)))
+        found = list(inbound_warnings(config(ROLE.replace("alice", "alcie")), web(USERS + more)))
         self.assertEqual(
             found,
             [

@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs
 from twisted.web.server import Site
 
 from promproxy.config.web_file import WebFile
-from promproxy.daemon.inbound import prepare
+from promproxy.daemon.inbound import build_inbound
 from promproxy.daemon.service import Daemon, make_daemon
 from promproxy.disk.file_watch import LOOK_SECONDS
 from promproxy.errors import ConfigError
@@ -163,7 +163,10 @@ class ChangeTests(InboundTestCase):
         self.look()
         self.write("basic_auth_user: {}")
         (error,) = self.look()
-        self.assertIn(f"how callers reach us stays as it was: {self.web_file}:1: basic_au", error)
+        self.assertIn(
+            f"web configuration not reloaded, keeping the old one: {self.web_file}:1: basic_au",
+            error,
+        )
         self.assertEqual(self.look(), [])
         self.assertEqual(self.ask("/metrics").status, 401)
         self.write("")
@@ -212,7 +215,9 @@ class ChangeTests(InboundTestCase):
             self.assertEqual(self.look(), [])
             token.write_text("")
             (error,) = self.look()
-            self.assertIn(f"how callers reach us stays as it was: {token} is empty", error)
+            self.assertIn(
+                f"web configuration not reloaded, keeping the old one: {token} is empty", error
+            )
             self.assertEqual(self.ask("/metrics", token="first").status, 401)
             answer = self.ask("/metrics", token="second")
             self.assertIn(b"\npromproxy_web_config_last_reload_successful 0.0\n", answer.body)
@@ -264,7 +269,7 @@ class ReloadTests(InboundTestCase):
             self.text = text
             with capturedLogs() as events:
                 daemon.reload()
-            self.assertIn("cannot reload", str(events[-1]))
+            self.assertIn("reload failed", str(events[-1]))
             self.assertEqual(self.ask("/discovery").status, 200)
 
 
@@ -286,5 +291,5 @@ class PrepareTests(InboundTestCase):
         """Is taken over where nothing has changed."""
         self.text = ""
         super().make()
-        first = prepare(self.load(), WebFile())
-        self.assertIs(prepare(self.load(), WebFile(), first).web, first.web)
+        first = build_inbound(self.load(), WebFile())
+        self.assertIs(build_inbound(self.load(), WebFile(), first).web, first.web)

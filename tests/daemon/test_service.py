@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
-from promproxy.daemon.running import LAST_HEADS_SECONDS, STOP_SECONDS
+from promproxy.daemon.runtime import LAST_HEADS_SECONDS, STOP_SECONDS
 from promproxy.daemon.service import Daemon, address_text, make_daemon, raise_file_limit
 from promproxy.errors import ConfigError
 from promproxy.server.access import PAGES

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.disk.file_watch import LOOK_SECONDS, FileWatch, contents_of
+from promproxy.disk.file_watch import LOOK_SECONDS, FileWatch, digests_of
 from tests.fakes import ManualThread, at_once
 
 
@@ -109,6 +109,6 @@ class FileWatchTests(SynchronousTestCase):
 
     def test_contents(self) -> None:
         """A file that cannot be read holds nothing."""
-        found = contents_of([self.file, self.missing])
+        found = digests_of([self.file, self.missing])
         self.assertEqual(len(found[self.file]), 32)
         self.assertEqual(found[self.missing], b"")

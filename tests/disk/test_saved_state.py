@@ -77,7 +77,7 @@ class EncodeTests(SynchronousTestCase):
         """After every hundredth target."""
         rests: list[None] = []
         targets = tuple(make_target(f"h:{n}") for n in range(1, 251))
-        encode(SavedState("vms", "f00", targets), rest=lambda: rests.append(None))
+        encode(SavedState("vms", "f00", targets), yield_cpu=lambda: rests.append(None))
         self.assertEqual(len(rests), 2)
 
 

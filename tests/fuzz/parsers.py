@@ -29,11 +29,11 @@ from promproxy.server.answers import accepts_gzip
 from promproxy.server.head import (
     AUTHORIZATION,
     RequestRefused,
+    parse_request_head,
     read_fields,
     split_head,
     take_credentials,
 )
-from promproxy.server.head import judge as judge_head
 from promproxy.server.passwords import credentials_in
 from promproxy.sources.cloud_foundry import lists
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
@@ -45,7 +45,7 @@ from promproxy.sources.cloud_foundry.resources import (
     route_from_json,
     space_from_json,
 )
-from promproxy.sources.cloud_foundry.verdict import judge
+from promproxy.sources.cloud_foundry.verdict import classify
 from promproxy.sources.files import _yaml_groups
 from promproxy.sources.groups import GroupRules, targets_from_groups
 from promproxy.sources.json_array import JsonReader, json_array_elements
@@ -141,7 +141,7 @@ def read_request(data: bytes) -> None:
     """A request head; what is accepted has none of its lines run into another."""
     first, lines = split_head(data.partition(b"\r\n\r\n")[0])
     lines, _ = take_credentials(lines, AUTHORIZATION)
-    head = judge_head(first, read_fields(lines), lambda path: True)
+    head = parse_request_head(first, read_fields(lines), lambda path: True)
     for name, values in head.fields.by_name.items():
         assert not set(b"\r\n\0") & set(name + b"".join(values)), head
     read_absolute(head.uri)
@@ -173,7 +173,7 @@ PARSERS: Mapping[str, Parser] = {
     "cf lists": Parser(CF_LISTS, read_page),
     "cf answers": Parser(
         recorded("error_400", "error_401", "error_429", "error_500", "info", "error_400_per_page"),
-        lambda data: judge(answer(data), 0.0),
+        lambda data: classify(answer(data), 0.0),
     ),
     "tokens": Parser(
         recorded("token", "token_refresh", "token_error"),

@@ -268,7 +268,7 @@ class ScrapesWorld:
         self.reactor.connectors.clear()
 
     def _metrics(self) -> str:
-        found = self.daemon._running.metrics.in_flight
+        found = self.daemon._runtime.metrics.in_flight
         return f"promproxy_scrapes_in_flight {found._value.get()}"
 
     def close(self) -> None:

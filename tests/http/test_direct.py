@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from promproxy.http import direct
-from promproxy.http.direct import send, send_pieces
+from promproxy.http.direct import write_now, writev_now
 
 
 @implementer(IReactorFDSet)
@@ -53,7 +53,7 @@ class SendTests(SynchronousTestCase):
         self.transport = Server(ours, Silent(), ("", 0), None, 1, self.reactor)
 
     def send(self, transport: Any, data: bytes) -> None:
-        send(transport, data)
+        write_now(transport, data)
 
     def arrived(self) -> bytes:
         data = b""
@@ -143,11 +143,11 @@ class PiecesTests(SendTests):
 
     def send(self, transport: Any, data: bytes) -> None:
         middle = len(data) // 2
-        send_pieces(transport, [data[:middle], memoryview(data)[middle:]])
+        writev_now(transport, [data[:middle], memoryview(data)[middle:]])
 
     def test_more_pieces_than_the_system_takes_at_once(self) -> None:
         """Are joined first."""
-        send_pieces(self.transport, [b"ab"] * 5000)
+        writev_now(self.transport, [b"ab"] * 5000)
         self.assertEqual(self.arrived(), b"ab" * 5000)
 
     def test_large_pieces_are_not_copied(self) -> None:

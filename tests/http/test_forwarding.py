@@ -10,11 +10,11 @@ from promproxy.errors import LoopDetected
 from promproxy.http.forwarding import (
     CallerHeaders,
     end_to_end_headers,
-    headers_passed_on,
+    is_gorouter_miss,
     is_redirect,
-    passed_back,
-    says_unknown_to_router,
-    time_left_line,
+    request_headers,
+    response_header_lines,
+    timeout_header_line,
 )
 from promproxy.scrape.limits import Timeouts
 
@@ -82,7 +82,7 @@ class HeadersPassedOnTests(SynchronousTestCase):
             accept=b"text/plain;q=0.5", accept_encoding=b"gzip", user_agent=b"P/2", loop=b"f00"
         )
         self.assertEqual(
-            headers_passed_on(caller, b"me"),
+            request_headers(caller, b"me"),
             [
                 (b"Accept", b"text/plain;q=0.5"),
                 (b"Accept-Encoding", b"gzip"),
@@ -93,14 +93,14 @@ class HeadersPassedOnTests(SynchronousTestCase):
 
     def test_what_the_caller_did_not_send(self) -> None:
         """It is not made up."""
-        self.assertEqual(headers_passed_on(NO_HEADERS, b"me"), [(b"Promproxy-Loop", b"me")])
+        self.assertEqual(request_headers(NO_HEADERS, b"me"), [(b"Promproxy-Loop", b"me")])
 
     def test_the_time_that_is_left(self) -> None:
         """In seconds, to the millisecond; never nothing, which would count as no time-out."""
         cases = ((9.75, b"9.750"), (0.1, b"0.100"), (0.00049, b"0.001"), (-0.005, b"0.001"))
         for seconds, text in cases:
             line = b"X-Prometheus-Scrape-Timeout-Seconds: %b\r\n" % text
-            self.assertEqual(time_left_line(seconds), line)
+            self.assertEqual(timeout_header_line(seconds), line)
 
     def test_loops(self) -> None:
         """A request that has been here is refused, wherever in the list our id stands."""
@@ -115,7 +115,7 @@ class HeadersPassedOnTests(SynchronousTestCase):
 
     def _headers_after(self, seen: bytes) -> None:
         caller = CallerHeaders(accept=None, accept_encoding=None, user_agent=None, loop=seen)
-        headers_passed_on(caller, b"me")
+        request_headers(caller, b"me")
 
 
 class AnswerTests(SynchronousTestCase):
@@ -133,14 +133,14 @@ class AnswerTests(SynchronousTestCase):
         ]
         others = [(b"Set-Cookie", b"a"), (b"Server", b"b"), (b"Transfer-Encoding", b"chunked")]
         lines = b"Content-Type: text/plain\r\ncontent-encoding: gzip\r\nCONTENT-LENGTH: 5\r\n"
-        self.assertEqual(passed_back([*kept, *others]), lines)
+        self.assertEqual(response_header_lines([*kept, *others]), lines)
 
     def test_answers_of_the_router_itself(self) -> None:
         """Those that say that it cannot reach the instance; an app's own answers say nothing."""
         for value in (b"unknown_route", b"endpoint_failure (dial tcp: refused)", b"no_endpoints"):
             headers = [(b"Server", b"a"), (b"X-Cf-RouterError", value)]
             for status in (404, 502, 503):
-                assert says_unknown_to_router(status, headers), value
-            assert not says_unknown_to_router(200, headers), value
+                assert is_gorouter_miss(status, headers), value
+            assert not is_gorouter_miss(200, headers), value
         for name, value in ((b"X-Cf-RouterError", b"invalid_header"), (b"X-A", b"unknown_route")):
-            assert not says_unknown_to_router(404, [(name, value)]), (name, value)
+            assert not is_gorouter_miss(404, [(name, value)]), (name, value)

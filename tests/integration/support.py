@@ -227,7 +227,7 @@ class SocketTestCase(TestCase):
         daemon.privilegedStartService()
         daemon.startService()
         self.addCleanup(daemon.stopService)
-        while "vms" in daemon.registry.missing():
+        while "vms" in daemon.registry.pending_sources():
             await pause()
 
     def twistd(self, config: str = "", prefix: str = "") -> Process:

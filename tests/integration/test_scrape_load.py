@@ -173,7 +173,7 @@ class LoadTests(SocketTestCase):
                     kind
                     for kind in kinds
                     if kind
-                    in ("_Scrape", "PlainRequest", "Response", "coroutine", "ResponseReader")
+                    in ("_Scrape", "CallerRequest", "Response", "coroutine", "ResponseReader")
                 ]
                 gc.garbage.clear()
             finally:

@@ -387,7 +387,7 @@ class SecrecyTests(PeersTestCase):
             "no token from",
             "UAA does not accept",
             "every user of this host may read it",
-            "cannot reload",
+            "reload failed",
             "expected application/json",
         ):
             assert part in log, f"{part}: {log}"

@@ -106,7 +106,7 @@ class NotifyTests(SystemdTestCase):
         os.kill(self.unit.pid, signal.SIGHUP)
         self.await_told("RELOADING=1")
         self.await_told("READY=1")
-        eventually(lambda: self.assertIn("cannot reload", self.unit.output))
+        eventually(lambda: self.assertIn("reload failed", self.unit.output))
 
 
 class SocketTests(SystemdTestCase):

@@ -563,7 +563,9 @@ class RenewalTests(WebFileTestCase):
             while await metric() != "0.0":
                 await pause()
             _, _, body = await self.curl("/-/reload", "-X", "POST", *user)
-            self.assertIn(f"cannot reload, all stays as it was: {self.folder}/server.pem", body)
+            self.assertIn(
+                f"reload failed, keeping the running configuration: {self.folder}/server.pem", body
+            )
             self.write("server.pem", good)
             while await metric() != "1.0":
                 await pause()

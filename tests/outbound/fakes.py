@@ -7,7 +7,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from promproxy.outbound.connection import Owner, UpstreamConnection
+from promproxy.outbound.connection import ConnectionOwner, UpstreamConnection
 from promproxy.outbound.origin import Origin
 
 CLOSED = Failure(ConnectionDone())
@@ -46,7 +46,7 @@ class RecordingOwner:
         self.said.append("lost")
 
 
-def connected(owner: Owner, key: object = None) -> tuple[UpstreamConnection, Transport]:
+def connected(owner: ConnectionOwner, key: object = None) -> tuple[UpstreamConnection, Transport]:
     """A connection and its transport."""
     connection, transport = UpstreamConnection(owner, key), Transport()
     connection.makeConnection(transport)
@@ -65,7 +65,7 @@ class FakeConnector:
         self.waiting = False
         self.cancelled = 0
 
-    def connect(self, origin: Origin, owner: Owner) -> Deferred[UpstreamConnection]:
+    def connect(self, origin: Origin, owner: ConnectionOwner) -> Deferred[UpstreamConnection]:
         attempt: Deferred[UpstreamConnection] = Deferred(self._cancel)
         if not self.waiting:
             self.made.append(connected(owner, origin.key))

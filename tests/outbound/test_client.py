@@ -76,7 +76,7 @@ class OutboundTests(SynchronousTestCase):
         self.assertEqual(self.plain.sent, [])
 
     def send(self, target: Target, method: bytes = b"GET") -> None:
-        self.outbound.send(self.outbound.prepare(target), method, LINES)
+        self.outbound.send(self.outbound.template_for(target), method, LINES)
 
     def sent(self, method: bytes = b"GET", **changes: Any) -> tuple[Origin, list[str]]:
         """Where it goes, and its lines."""
@@ -156,12 +156,12 @@ class OutboundTests(SynchronousTestCase):
         """Not the target's answer; without a proxy 407 is one like any other."""
         target = make_target()
         self.plain.statuses = [407, 407]
-        answer = self.outbound.send(self.outbound.prepare(target), b"GET", LINES)
+        answer = self.outbound.send(self.outbound.template_for(target), b"GET", LINES)
         self.assertEqual(self.successResultOf(answer).code, 407)
         profile: Any = Profile
         proxy = HttpProxy(host="proxy.example", port=3128)
         self.outbound = Outbound({"": profile(agent=self.plain, proxy=proxy)})
-        sending = self.outbound.send(self.outbound.prepare(target), b"GET", LINES)
+        sending = self.outbound.send(self.outbound.template_for(target), b"GET", LINES)
         failure = self.failureResultOf(sending, Unreachable)
         self.assertEqual(failure.value.reason, "HTTP proxy asks for other credentials")
         self.assertTrue(self.plain.connections[-1].aborted)
@@ -210,14 +210,14 @@ class TokenTests(SynchronousTestCase):
         self.outbound = Outbound(
             {"": profile(agent=self.agent, tokens=tokens, token_agent=self.token_agent)}
         )
-        self.prepared = self.outbound.prepare(make_target())
+        self.template = self.outbound.template_for(make_target())
 
     async def ask(self) -> Token:
         self.asked.append(Deferred())
         return await self.asked[-1]
 
     def send(self) -> Deferred[Any]:
-        return self.outbound.send(self.prepared, b"GET", LINES)
+        return self.outbound.send(self.template, b"GET", LINES)
 
     def give(self, access: str) -> None:
         self.asked[-1].callback(Token(access, 3600.0))

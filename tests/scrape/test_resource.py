@@ -390,7 +390,7 @@ class RefusalTests(ErrorTestCase):
         self.clock.advance(9.75)
         answer = self.caller.answer()
         self.assertEqual(answer.status, 503)
-        self.assertTrue(answer.body.endswith(b"no place for it came free within 9.75 s\n"))
+        self.assertTrue(answer.body.endswith(b"no scrape slot became free within 9.75 s\n"))
         self.fail_with(Unreachable("x"))
         self.assertEqual(first.answer().status, 502)
         self.assertEqual(len(self.outbound.sent), 1)
@@ -677,7 +677,7 @@ class TargetLimitTests(ErrorTestCase):
             answer = self.caller.answer()
             self.assertEqual(answer.status, 503)
             self.assertEqual(
-                answer.body.decode(), f"{PLACE}1 scrapes of it are under way already\n"
+                answer.body.decode(), f"{PLACE}1 concurrent scrapes of this target already\n"
             )
             self.assertIs(self.outbound.last, asked)
             if status == 200:
@@ -713,7 +713,7 @@ class HostLimitTests(ErrorTestCase):
         self.begin()
         self.clock.advance(9.75)
         self.fail_with(Unreachable("x"))
-        self.assert_error(503, "no place for it came free within 9.75 s", "busy")
+        self.assert_error(503, "no scrape slot became free within 9.75 s", "busy")
 
     def test_deadline_of_all_at_once(self) -> None:
         """Nobody is given a place by it, and so nothing is asked any more."""
@@ -828,16 +828,16 @@ class BookkeepingTests(ScrapeTestCase):
 
     def test_last_result_is_kept(self) -> None:
         """Of each scrape that the caller waited for."""
-        self.assertIsNone(self.scrapes.results.last(TARGET.id))
+        self.assertIsNone(self.scrapes.history.last(TARGET.id))
         self.succeed()
-        record = self.scrapes.results.last(TARGET.id)
+        record = self.scrapes.history.last(TARGET.id)
         assert record is not None
         found = (record.outcome, record.status, record.began, record.size, record.error)
         self.assertEqual(found, ("success", 200, 1000.0, 5, ""))
         self.begin()
         self.clock.advance(2)
         self.fail_with(Unreachable("connection refused"))
-        self.assertIs(self.scrapes.results.last(TARGET.id), record)
+        self.assertIs(self.scrapes.history.last(TARGET.id), record)
         found = (record.outcome, record.status, record.seconds, record.size, record.error)
         self.assertEqual(found, ("unreachable", 0, 2.0, 0, "connection refused"))
         self.caller.wire_bytes()

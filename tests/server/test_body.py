@@ -20,7 +20,7 @@ from zope.interface import implementer
 from promproxy.errors import CutShort
 from promproxy.server.body import BodyTooLarge
 from promproxy.server.channel import BODY_SECONDS, LINGER_SECONDS
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.server.site import PromproxySite
 from tests.fakes import Caller, Wire, parse_answer
 
@@ -63,15 +63,15 @@ class Mirror(Resource):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[PlainRequest] = []
+        self.held: list[CallerRequest] = []
         self.readers: list[Reader] = []
         self.errors: list[Failure] = []
 
-    def render_GET(self, request: PlainRequest) -> bytes:
+    def render_GET(self, request: CallerRequest) -> bytes:
         assert request.body is None
         return b"<got>"
 
-    def render_POST(self, request: PlainRequest) -> bytes | int:
+    def render_POST(self, request: CallerRequest) -> bytes | int:
         if request.path == b"/no":
             return b"<no>"
         if request.path == b"/held":
@@ -83,16 +83,16 @@ class Mirror(Resource):
             self.answer_whole(request)
         return NOT_DONE_YET
 
-    def read(self, request: PlainRequest) -> Reader:
+    def read(self, request: CallerRequest) -> Reader:
         reader = Reader()
         self.readers.append(reader)
         assert request.body is not None
         request.body.deliver(reader)
         return reader
 
-    def answer_whole(self, request: PlainRequest) -> None:
+    def answer_whole(self, request: CallerRequest) -> None:
         assert request.body is not None
-        whole: Deferred[bytes] = request.body.whole(MAX)
+        whole: Deferred[bytes] = request.body.read_all(MAX)
 
         def answer(body: bytes) -> None:
             request.write(b"<%s>" % body)
@@ -142,7 +142,7 @@ class BodyTestCase(SynchronousTestCase):
 
 
 class WholeTests(BodyTestCase):
-    """`RequestBody.whole`."""
+    """`RequestBody.read_all`."""
 
     @given(st.lists(st.binary(max_size=30)), st.integers(1, 90), st.booleans())
     def test_every_body_arrives_however_it_is_cut(
@@ -224,7 +224,7 @@ class WholeTests(BodyTestCase):
         self.receive(post("/held", "Content-Length: 3") + b"x")
         body = self.mirror.held[0].body
         assert body is not None
-        whole = body.whole(3)
+        whole = body.read_all(3)
         whole.cancel()
         self.assertTrue(self.wire.aborted)
         self.failureResultOf(whole)

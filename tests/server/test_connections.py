@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.server.connections import Connections, least_worth
+from promproxy.server.connections import Connections, eviction_candidates
 
 
 @define(eq=False)
 class One:
-    waits_since: float | None = None
+    awaiting_head_since: float | None = None
     idle_since: float | None = None
     aborted: bool = False
 
@@ -28,14 +28,14 @@ class LeastWorthTests(SynchronousTestCase):
     @given(st.lists(st.builds(One, moments, moments)), st.integers(0, 20))
     def test_order(self, ones: list[One], count: int) -> None:
         """Never a busy one; idle ones after all that owe a head; the oldest first."""
-        found = least_worth(ones, count)
-        free = [one for one in ones if (one.waits_since, one.idle_since) != (None, None)]
+        found = eviction_candidates(ones, count)
+        free = [one for one in ones if (one.awaiting_head_since, one.idle_since) != (None, None)]
         self.assertEqual(len(found), min(count, len(free)))
 
         def rank(one: One) -> tuple[bool, float]:
-            since = one.idle_since if one.waits_since is None else one.waits_since
+            since = one.idle_since if one.awaiting_head_since is None else one.awaiting_head_since
             assert since is not None
-            return one.waits_since is None, since
+            return one.awaiting_head_since is None, since
 
         left = [one for one in free if one not in found]
         if found and left:
@@ -51,20 +51,20 @@ class ConnectionsTests(SynchronousTestCase):
             for _ in range(2):
                 for one in busy:
                     connections.add(one)
-                self.assertFalse(connections.make_room())
-                self.assertFalse(connections.make_room())
+                self.assertFalse(connections.evict())
+                self.assertFalse(connections.evict())
                 for one in busy:
                     connections.discard(one)
-                self.assertTrue(connections.make_room())
+                self.assertTrue(connections.evict())
         self.assertEqual(len(logs), 2)
         self.assertIn("max_connections", logs[0]["log_format"])
 
     def test_several_are_closed_at_a_time(self) -> None:
         """So that the choice is not made anew for each."""
         connections = Connections(320)
-        ones = [One(waits_since=1.0) for _ in range(320)]
+        ones = [One(awaiting_head_since=1.0) for _ in range(320)]
         for one in ones:
             connections.add(one)
-        self.assertTrue(connections.make_room())
+        self.assertTrue(connections.evict())
         self.assertEqual(sum(one.aborted for one in ones), 11)
-        self.assertEqual((len(connections), connections.closed_early), (309, 11))
+        self.assertEqual((len(connections), connections.evicted), (309, 11))

@@ -15,7 +15,7 @@ from promproxy.server.bearer_tokens import Tokens
 from promproxy.server.gate import Gate
 from promproxy.server.passwords import CheckQueue, Passwords
 from promproxy.server.peer import Peer
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.server.site import PromproxySite
 from tests.fakes import Answer, Caller, ManualThread, Wire, parse_answer
 from tests.server.test_passwords import basic, hash_of
@@ -34,7 +34,7 @@ class Page(Resource):
         super().__init__()
         self.page = page
 
-    def render(self, request: PlainRequest) -> bytes:
+    def render(self, request: CallerRequest) -> bytes:
         return f"{self.page} for {request.caller.identity or 'anyone'}".encode()
 
 
@@ -147,7 +147,7 @@ class UsersTests(UsersTestCase):
     def test_no_password(self) -> None:
         """401, and what to bring; open pages are served, and no password is looked at."""
         answer = self.get("/metrics")
-        self.assertEqual((answer.status, answer.body), (401, b"user and password, please\n"))
+        self.assertEqual((answer.status, answer.body), (401, b"user and password required\n"))
         self.assertEqual(
             answer.headers["WWW-Authenticate"], 'Basic realm="promproxy", charset="UTF-8"'
         )
@@ -339,8 +339,12 @@ class TokenTests(UsersTestCase):
     def test_nothing_to_show(self) -> None:
         """401, which says what would do, also to callers on this host."""
         for prepare, text, offers in (
-            (lambda: None, b"a token, please\n", [self.bearer]),
-            (self.add_users, b"user and password, or a token, please\n", [self.basic, self.bearer]),
+            (lambda: None, b"bearer token required\n", [self.bearer]),
+            (
+                self.add_users,
+                b"user and password, or bearer token required\n",
+                [self.basic, self.bearer],
+            ),
         ):
             prepare()
             for peer in (REMOTE, LOCAL):
@@ -356,7 +360,9 @@ class TokenTests(UsersTestCase):
         """401: whatever else is sent is not a token."""
         for header in (basic("alice", "secret").decode(), "t0ken", "Bearer", "Digest t0ken"):
             answer = self.caller.get("/metrics", Authorization=header)
-            self.assertEqual((answer.status, answer.body), (401, b"a token, please\n"), header)
+            self.assertEqual(
+                (answer.status, answer.body), (401, b"bearer token required\n"), header
+            )
 
     def test_tokens_where_there_are_none(self) -> None:
         """Are wrong passwords."""

@@ -11,7 +11,7 @@ from promproxy.server.head import (
     PROXY_AUTHORIZATION,
     RequestHead,
     RequestRefused,
-    judge,
+    parse_request_head,
     read_fields,
     split_head,
     take_credentials,
@@ -22,7 +22,7 @@ def read(head: bytes) -> RequestHead:
     """A whole head, with its blank line."""
     assert head.endswith(b"\r\n\r\n")
     line, lines = split_head(head[:-4])
-    return judge(line, read_fields(lines))
+    return parse_request_head(line, read_fields(lines))
 
 
 def get(*lines: str, first: str = "GET / HTTP/1.1", host: str = "Host: p\r\n") -> bytes:
@@ -94,12 +94,12 @@ class ReadTests(SynchronousTestCase):
 
     def test_when_the_connection_stays_open(self) -> None:
         """HTTP/1.1, unless the caller says close, among other things perhaps."""
-        self.assertTrue(read(get()).stays_open)
-        self.assertTrue(read(get("Connection: keep-alive, x-close")).stays_open)
+        self.assertTrue(read(get()).keep_alive)
+        self.assertTrue(read(get("Connection: keep-alive, x-close")).keep_alive)
         for line in ("close", "Close", "keep-alive, close", "x,close"):
-            self.assertFalse(read(get(f"Connection: {line}")).stays_open, line)
-        self.assertFalse(read(get("Connection: a", "Connection: close")).stays_open)
-        self.assertFalse(read(get("Connection: keep-alive", first="GET / HTTP/1.0")).stays_open)
+            self.assertFalse(read(get(f"Connection: {line}")).keep_alive, line)
+        self.assertFalse(read(get("Connection: a", "Connection: close")).keep_alive)
+        self.assertFalse(read(get("Connection: keep-alive", first="GET / HTTP/1.0")).keep_alive)
 
     def test_http_1_0_needs_no_host(self) -> None:
         """It came later."""
@@ -190,7 +190,7 @@ class RefusedTests(SynchronousTestCase):
         good = get("A: b")[:-4]
         bad = good[:at] + data.replace(b"\r\n\r\n", b"") + good[at:]
         try:
-            head = judge(split_head(bad)[0], read_fields(split_head(bad)[1]))
+            head = parse_request_head(split_head(bad)[0], read_fields(split_head(bad)[1]))
         except RequestRefused as refused:
             assert refused.status in (400, 405, 413)
         else:

@@ -9,7 +9,7 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.server.site import PromproxySite
 from tests.fakes import Caller, Wire, parse_answer
 
@@ -21,9 +21,9 @@ class Echo(Resource):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: list[PlainRequest] = []
+        self.waiting: list[CallerRequest] = []
 
-    def render_GET(self, request: PlainRequest) -> int | bytes:
+    def render_GET(self, request: CallerRequest) -> int | bytes:
         if request.path.startswith(b"/wait"):
             self.waiting.append(request)
             return NOT_DONE_YET
@@ -31,7 +31,7 @@ class Echo(Resource):
 
     render_POST = render_GET
 
-    def text(self, request: PlainRequest) -> bytes:
+    def text(self, request: CallerRequest) -> bytes:
         return b"<%s>" % request.path
 
     def answer(self) -> None:
@@ -319,7 +319,7 @@ class ManyTests(SynchronousTestCase):
         callers[0].leave()
         self.connect()
         self.assertEqual(len(self.site.connections), 4)
-        self.assertEqual(self.site.connections.closed_early, 0)
+        self.assertEqual(self.site.connections.evicted, 0)
 
 
 class AnswerTests(SiteTestCase):
@@ -329,10 +329,10 @@ class AnswerTests(SiteTestCase):
         """With its end, or when it is released."""
         self.receive(get("/wait1") + get("/wait2"))
         (request,) = self.echo.waiting
-        request.hold()
+        request.cork()
         request.write(b"<a>")
         self.assertEqual(self.caller.wire_bytes(), b"")
-        request.release()
+        request.uncork()
         self.assertTrue(self.caller.wire_bytes().endswith(b"\r\n3\r\n<a>\r\n"))
         request.write(b"<b>")
         self.assertEqual(self.caller.wire_bytes(), b"3\r\n<b>\r\n")

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from promproxy.outbound.document import DocumentClient
 from promproxy.outbound.fetch import Fetcher
-from promproxy.sync.follower import Follower, Places
+from promproxy.sync.follower import Follower, OutputPaths
 from promproxy.sync.metrics import Figures
 from tests.fakes import DocumentServer, settle
 
@@ -44,13 +44,13 @@ class FollowerTests(SynchronousTestCase):
         self.server = DocumentServer()
         self.follower = self.make()
 
-    def make(self, agent: Any = None, **places: Any) -> Follower:
+    def make(self, agent: Any = None, **paths: Any) -> Follower:
         agent = agent or RequestTraversalAgent(self.server)
         fetcher = Fetcher(agent=agent, clock=self.clock, timeout=30.0, max_size=1000)
         client = DocumentClient(URL, 60.0, fetcher)
         return Follower(
             client=lambda: client,
-            places=Places(**{"file": self.file, **places}),
+            paths=OutputPaths(**{"file": self.file, **paths}),
             figures=Figures(file=str(self.file)),
             clock=self.clock,
             in_thread=maybeDeferred,
@@ -181,7 +181,7 @@ class FollowerTests(SynchronousTestCase):
         self.follower = self.make(metrics=self.folder / "missing" / "promproxy.prom")
         self.assertEqual(
             self.attempt(),
-            [f"cannot write {self.follower.places.metrics}: No such file or directory"],
+            [f"cannot write {self.follower.paths.metrics}: No such file or directory"],
         )
         self.assertTrue(self.follower.figures.succeeded)
 

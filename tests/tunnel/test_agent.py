@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.errors import Busy, DeadlinePassed, NobodyWaits, TooManyClients, Unreachable
+from promproxy.errors import Busy, DeadlinePassed, TooManyClients, UnknownScrape, Unreachable
 from promproxy.outbound.origin import Origin
 from promproxy.outbound.response import Response
 from promproxy.tunnel.agent import HOLD_SECONDS, HeldPoll, TunnelAgent
@@ -58,7 +58,7 @@ class GivenTests(AgentTestCase):
         dead = self.poll()
         self.scrape()
         for _ in range(2):
-            self.agent.undelivered(dead)
+            self.agent.requeue(dead)
         self.assertEqual((self.agent.redelivered, self.agent.waiting()), (0, 0))
         self.clock.advance(HOLD_SECONDS)
         self.assertEqual((self.agent.redelivered, self.agent.waiting()), (1, 1))
@@ -70,7 +70,7 @@ class GivenTests(AgentTestCase):
         dead = self.poll()
         self.scrape()
         self.poll()
-        self.agent.undelivered(dead)
+        self.agent.requeue(dead)
         self.clock.advance(HOLD_SECONDS)
         self.assertEqual((len(self.given), self.agent.held()), (2, 0))
 
@@ -79,7 +79,7 @@ class GivenTests(AgentTestCase):
         reset = self.poll()
         answer = self.scrape()
         self.poll()
-        self.agent.undelivered(reset)
+        self.agent.requeue(reset)
         self.clock.advance(HOLD_SECONDS / 2)
         pushed = self.agent.pushed("")
         pushed.dataReceived(b"HTTP/1.1 200 OK\r\nId: id-1\r\nContent-Length: 0\r\n\r\n")
@@ -90,7 +90,7 @@ class GivenTests(AgentTestCase):
     def test_stop_leaves_no_timer(self) -> None:
         dead = self.poll()
         self.scrape()
-        self.agent.undelivered(dead)
+        self.agent.requeue(dead)
         self.agent.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -100,7 +100,7 @@ class GivenTests(AgentTestCase):
         self.scrape()
         self.clock.advance(9.75 - 0.4)
         dead = self.poll()
-        self.agent.undelivered(dead)
+        self.agent.requeue(dead)
         self.clock.advance(0.1)
         self.assertEqual(self.agent.redelivered, 1)
 
@@ -128,7 +128,7 @@ class FailureTests(AgentTestCase):
         self.failureResultOf(scrape, CancelledError)
         pushed = self.agent.pushed("")
         pushed.dataReceived(b"HTTP/1.1 200 OK\r\nId: id-1\r\n\r\n")
-        self.failureResultOf(pushed.done, NobodyWaits)
+        self.failureResultOf(pushed.done, UnknownScrape)
 
     def test_too_many_clients(self) -> None:
         """The poll is neither held nor refused: whoever brought it is told."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.errors import Busy, NameTaken, NobodyWaits, TooManyClients, Unreachable
+from promproxy.errors import Busy, NameTaken, TooManyClients, UnknownScrape, Unreachable
 from promproxy.tunnel.exchange import Exchange, ExchangeLimits, Poll, Scrape, is_host_name
 
 LIMITS = ExchangeLimits(registration_timeout=300.0, max_clients=3, max_waiting=2)
@@ -40,7 +40,7 @@ class MeetTests(ExchangeTestCase):
         self.assertIs(given, poll)
         self.assertIs(poll.scrape, scrape)
         self.assertIs(self.exchange.answered(scrape.id, "", 1.0), scrape)
-        self.assertRaises(NobodyWaits, self.exchange.answered, scrape.id, "", 1.0)
+        self.assertRaises(UnknownScrape, self.exchange.answered, scrape.id, "", 1.0)
 
     def test_scrape_waits_for_the_next_poll(self) -> None:
         """In the order in which they came, one to each poll."""
@@ -80,14 +80,14 @@ class MeetTests(ExchangeTestCase):
         """Before those that came after it."""
         dead = self.scrape_at_once()
         self.scrape()
-        self.assertEqual(self.exchange.undelivered(dead), (dead.scrape, None))
+        self.assertEqual(self.exchange.requeue(dead), (dead.scrape, None))
         self.assertIs(self.exchange.poll(Poll("web-1"), 1.0).scrape, dead.scrape)
 
     def test_undelivered_scrape_goes_to_a_poll_that_waits_already(self) -> None:
         """At once."""
         dead = self.scrape_at_once()
         newer = self.poll()
-        self.assertEqual(self.exchange.undelivered(dead), (dead.scrape, newer))
+        self.assertEqual(self.exchange.requeue(dead), (dead.scrape, newer))
         self.assertIs(newer.scrape, dead.scrape)
 
     def test_scrape_that_was_answered_or_given_up_is_not_delivered_again(self) -> None:
@@ -96,13 +96,13 @@ class MeetTests(ExchangeTestCase):
             poll = self.scrape_at_once()
             assert poll.scrape is not None
             end(poll.scrape)
-            self.assertIsNone(self.exchange.undelivered(poll))
+            self.assertIsNone(self.exchange.requeue(poll))
             self.assertEqual(self.exchange.waiting(), [])
 
     def test_answer_of_a_poll_thought_dead_counts(self) -> None:
         """And the scrape is given to nobody else."""
         dead = self.scrape_at_once()
-        self.exchange.undelivered(dead)
+        self.exchange.requeue(dead)
         assert dead.scrape is not None
         self.exchange.answered(dead.scrape.id, "", 0.0)
         self.poll()
@@ -112,7 +112,7 @@ class MeetTests(ExchangeTestCase):
         dead = self.poll(identity="alice")
         self.scrape()
         self.poll(now=300.0, identity="bob")
-        self.assertIsNone(self.exchange.undelivered(dead))
+        self.assertIsNone(self.exchange.requeue(dead))
         self.assertEqual(self.exchange.waiting(), [])
 
     def test_scrape_given_up_waits_no_more(self) -> None:
@@ -174,14 +174,14 @@ class LimitTests(ExchangeTestCase):
         """It does not count, and the right one still does."""
         self.poll(identity="alice")
         scrape, _ = self.scrape()
-        self.assertRaises(NobodyWaits, self.exchange.answered, scrape.id, "mallory", 0.0)
+        self.assertRaises(UnknownScrape, self.exchange.answered, scrape.id, "mallory", 0.0)
         self.assertIs(self.exchange.answered(scrape.id, "alice", 0.0), scrape)
 
     def test_answer_to_a_scrape_that_was_never_given(self) -> None:
         """Its id is still a secret."""
         self.exchange.left(self.poll(), 0.0)
         scrape, _ = self.scrape()
-        self.assertRaises(NobodyWaits, self.exchange.answered, scrape.id, "", 0.0)
+        self.assertRaises(UnknownScrape, self.exchange.answered, scrape.id, "", 0.0)
 
 
 class ListTests(ExchangeTestCase):
@@ -295,7 +295,7 @@ class ExchangeMachine(RuleBasedStateMachine):
     @rule(number=numbers)
     def lose(self, number: int) -> None:
         if self.given:
-            lost = self.exchange.undelivered(self.given[number % len(self.given)])
+            lost = self.exchange.requeue(self.given[number % len(self.given)])
             self.met(lost[1] if lost is not None else None)
 
     @rule(number=numbers, identity=identities)
@@ -305,7 +305,7 @@ class ExchangeMachine(RuleBasedStateMachine):
             assert poll.scrape is not None
             try:
                 scrape = self.exchange.answered(poll.scrape.id, identity, self.now)
-            except NobodyWaits:
+            except UnknownScrape:
                 return
             assert scrape is self.open.pop(poll.scrape.id)
             assert identity == scrape.identity

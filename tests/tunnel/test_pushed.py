@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
-from promproxy.errors import BadUpstream, CutShort, NobodyWaits, PromproxyError
+from promproxy.errors import BadUpstream, CutShort, PromproxyError, UnknownScrape
 from promproxy.outbound.response import Response
 from promproxy.tunnel.pushed import PushedAnswer
 from tests.fakes import Wire
@@ -67,7 +67,7 @@ class Push:
 
     def _take(self, scrape_id: str) -> Scrape:
         if scrape_id != "id" or self.is_taken:
-            raise NobodyWaits("nobody")
+            raise UnknownScrape("nobody")
         self.is_taken = True
         return self.scrape
 
@@ -157,7 +157,7 @@ class PushedAnswerTests(SynchronousTestCase):
         push.protocol.dataReceived(data[:200])
         assert push.response is not None
         push.response.stopProducing()
-        self.assertIsInstance(push.error, NobodyWaits)
+        self.assertIsInstance(push.error, UnknownScrape)
         self.assertIs(push.collector.end, CutShort)
         got = push.collector.body
         push.bring(data[200:], [])

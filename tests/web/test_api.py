@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import Unreachable
-from promproxy.scrape.results import Results
+from promproxy.scrape.history import ScrapeHistory
 from promproxy.targets.target import Delivery
 from promproxy.web.api import MOST_AT_A_TIME, TargetsResource
 from tests.fakes import Caller, FakeOutbound, make_target, registry_with
@@ -23,8 +23,8 @@ class TargetsTests(SynchronousTestCase):
         labels = {"zone": "x", "__meta_a": "b"}
         self.targets = [make_target(name, labels=labels, query="token=hunter2") for name in NAMES]
         registry = registry_with(self.clock, Delivery(tuple(self.targets)))
-        self.results = Results(registry, FakeOutbound())
-        self.caller = Caller(TargetsResource(registry, self.results))
+        self.history = ScrapeHistory(registry, FakeOutbound())
+        self.caller = Caller(TargetsResource(registry, self.history))
 
     def get(self, query: str = "") -> tuple[int, Any]:
         answer = self.caller.get(f"/api/v1/targets{query}")
@@ -38,8 +38,8 @@ class TargetsTests(SynchronousTestCase):
         return found
 
     def note(self, outcome: str, error: Unreachable | None = None) -> None:
-        self.results.note(
-            self.results.of(self.targets[0]),
+        self.history.record(
+            self.history.of(self.targets[0]),
             outcome,
             status=200,
             began=1700000000.25,
@@ -100,6 +100,6 @@ class TargetsTests(SynchronousTestCase):
         """The target is asked anew, and what is known of its last scrape stays."""
         self.note("success")
         again = make_target(NAMES[0])
-        record = self.results.of(again)
+        record = self.history.of(again)
         self.assertIs(record.target, again)
         self.assertEqual(record.outcome, "success")

@@ -23,7 +23,7 @@ from promproxy.scrape.merged.blocks import OWN_HELP, block_for, header, trailer
 from promproxy.scrape.merged.fetch import Fetcher, Terms
 from promproxy.scrape.merged.metrics import MergedMetrics
 from promproxy.scrape.merged.selection import Labelled
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 
 #: What is compressed in one turn of the reactor: about a millisecond's work.
 PIECE_BYTES = 128 * 1024
@@ -46,7 +46,7 @@ class Form:
 class MergedAnswer:
     """One answer under way; its targets are asked in the order in which they come."""
 
-    _request: PlainRequest
+    _request: CallerRequest
     _targets: Iterator[Labelled]
     _count: int
     _form: Form

@@ -13,18 +13,18 @@ from promproxy.errors import BadUpstream, Busy, DeadlinePassed, ScrapeError
 from promproxy.exposition.openmetrics import to_text
 from promproxy.exposition.rewrite import Block, Rewriter
 from promproxy.exposition.text import BadExposition
-from promproxy.http.forwarding import is_redirect, says_unknown_to_router, time_left_line
+from promproxy.http.forwarding import is_gorouter_miss, is_redirect, timeout_header_line
 from promproxy.metrics import Metrics
 from promproxy.outbound.client import Outbound
 from promproxy.outbound.response import Response
 from promproxy.registry import Registry
+from promproxy.scrape.history import ScrapeHistory, TargetRecord
 from promproxy.scrape.limits import Limits
 from promproxy.scrape.merged.blocks import Scraped
 from promproxy.scrape.merged.body import BodyCollector
 from promproxy.scrape.merged.budget import Budget
 from promproxy.scrape.merged.selection import Labelled
 from promproxy.scrape.outcome import outcome_of
-from promproxy.scrape.results import Record, Results
 from promproxy.timing.slices import in_slices
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Terms:
 class _Fetch:
     """One target being asked."""
 
-    record: Record
+    record: TargetRecord
     began: float
     status: int = 0
     is_late: bool = False
@@ -88,7 +88,7 @@ class Fetcher:
 
     _registry: Registry
     _outbound: Outbound
-    _results: Results
+    _history: ScrapeHistory
     _metrics: Metrics
     _clock: IReactorTime
     _rewriter: Rewriter = field(factory=Rewriter, init=False)
@@ -102,7 +102,7 @@ class Fetcher:
         Where that succeeds, the collector that comes along counts the block's bytes until it is
         released.
         """
-        fetch = _Fetch(self._results.of(labelled.target), self._clock.seconds())
+        fetch = _Fetch(self._history.of(labelled.target), self._clock.seconds())
         block: Block | None = None
         error: ScrapeError | None = None
         try:
@@ -133,7 +133,7 @@ class Fetcher:
             if not fetch.is_late:
                 raise
             if not fetch.has_slot:
-                raise Busy(f"no place for it came free within {left:.3g} s") from None
+                raise Busy(f"no scrape slot became free within {left:.3g} s") from None
             raise DeadlinePassed(f"no complete answer within {left:.3g} s") from None
         finally:
             if late.active():
@@ -146,8 +146,8 @@ class Fetcher:
             await waiting
         fetch.has_slot = True
         try:
-            lines = terms.lines + time_left_line(terms.ends - self._clock.seconds())
-            response = await self._outbound.send(fetch.record.prepared, b"GET", lines)
+            lines = terms.lines + timeout_header_line(terms.ends - self._clock.seconds())
+            response = await self._outbound.send(fetch.record.template, b"GET", lines)
             try:
                 return await self._collect(fetch, response, terms)
             except BaseException:
@@ -158,7 +158,7 @@ class Fetcher:
 
     async def _collect(self, fetch: _Fetch, response: Response, terms: Terms) -> bytes:
         fetch.status = response.code
-        fetch.is_unknown_to_router = says_unknown_to_router(response.code, response.raw_headers)
+        fetch.is_unknown_to_router = is_gorouter_miss(response.code, response.raw_headers)
         if is_redirect(response.code):
             raise BadUpstream("it redirects, which is not followed")
         if response.code != 200:
@@ -190,20 +190,20 @@ class Fetcher:
         return block
 
     async def _run(self, work: Generator[None, None, T]) -> T:
-        results: list[T] = []
+        history: list[T] = []
 
         def kept() -> Generator[None, None, None]:
-            results.append((yield from work))
+            history.append((yield from work))
 
         await in_slices(kept(), self._clock, SLICE_SECONDS)
-        return results[0]
+        return history[0]
 
     def _note(self, fetch: _Fetch, outcome: str, seconds: float, error: ScrapeError | None) -> None:
         record = fetch.record
         self._metrics.scraped(record.target.source, outcome, seconds, fetch.size)
         if fetch.is_unknown_to_router and record.is_up:
             self._registry.suspect_stale(record.target)
-        self._results.note(
+        self._history.record(
             record,
             outcome,
             status=fetch.status,

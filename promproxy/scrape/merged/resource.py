@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from promproxy.errors import LoopDetected, TooLarge
-from promproxy.http.forwarding import TIMEOUT_HEADER, CallerHeaders, headers_passed_on
+from promproxy.http.forwarding import TIMEOUT_HEADER, CallerHeaders, request_headers
 from promproxy.outbound.request import render_headers
 from promproxy.registry import Registry
 from promproxy.scrape.merged.answer import Form, MergedAnswer
@@ -38,7 +38,7 @@ from promproxy.server.answers import (
     not_ready_answer,
     plain_answer,
 )
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class MergedSettings:
 class _Merged:
     """One merged scrape under way."""
 
-    request: PlainRequest
+    request: CallerRequest
     plan: Plan
     began: float
     answer: MergedAnswer | None = None
@@ -111,13 +111,13 @@ class MergedResource(Resource):
         self._under_way: dict[_Merged, Deferred[None]] = {}
         self._duplicates: tuple[str, ...] = ()
 
-    def render_GET(self, request: PlainRequest) -> bytes | int:
+    def render_GET(self, request: CallerRequest) -> bytes | int:
         """The answer, or why there is none. HEAD comes here too, and asks no target."""
         try:
             selection = selection_from(request.args)
             caller = caller_headers(request.fields)
             caller = CallerHeaders(user_agent=caller.user_agent, loop=caller.loop)
-            lines = ACCEPT + render_headers(headers_passed_on(caller, self._process_id))
+            lines = ACCEPT + render_headers(request_headers(caller, self._process_id))
         except ValueError as error:
             return self._refuse(request, 400, "bad_request", str(error))
         except LoopDetected as error:
@@ -125,7 +125,7 @@ class MergedResource(Resource):
         if selection.source is not None and selection.source not in self._registry.states:
             self._metrics.refused("unknown_source")
             return no_source_answer(request, self._registry.states)
-        missing = self._registry.missing(selection.source)
+        missing = self._registry.pending_sources(selection.source)
         if missing:
             self._metrics.refused("not_ready")
             return not_ready_answer(request, missing)
@@ -139,11 +139,11 @@ class MergedResource(Resource):
         self._begin(request, selection, lines)
         return NOT_DONE_YET
 
-    def _refuse(self, request: PlainRequest, status: int, outcome: str, text: str) -> bytes:
+    def _refuse(self, request: CallerRequest, status: int, outcome: str, text: str) -> bytes:
         self._metrics.refused(outcome)
         return plain_answer(request, status, text)
 
-    def _begin(self, request: PlainRequest, selection: Selection, lines: bytes) -> None:
+    def _begin(self, request: CallerRequest, selection: Selection, lines: bytes) -> None:
         settings = self.settings
         plan = plan_for(
             self._registry.snapshot, selection, settings.labels, honor_labels=settings.honor_labels
@@ -168,7 +168,7 @@ class MergedResource(Resource):
         if gzip:
             request.setHeader(b"Content-Encoding", b"gzip")
         request.setHeader(b"Vary", b"Accept-Encoding")
-        targets = in_order(merged.plan.targets, self._scrapes.results.last)
+        targets = in_order(merged.plan.targets, self._scrapes.history.last)
         reserve = min(timeout * (1 - TARGETS_SHARE), MAX_RESERVE_SECONDS)
         return MergedAnswer(
             request,
@@ -217,7 +217,7 @@ class MergedResource(Resource):
             return
         self._count(merged, "timeout" if merged.is_late else "stopping")
         request = merged.request
-        request.break_off()
+        request.abort_truncated()
         late = self._clock.callLater(LAST_SECONDS, request.abort)
         request.on_lost = lambda: late.cancel() if late.active() else None
 

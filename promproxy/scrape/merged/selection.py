@@ -8,7 +8,7 @@ from math import inf
 from attrs import field, frozen
 
 from promproxy.exposition.labels import SeriesLabels
-from promproxy.scrape.results import Record
+from promproxy.scrape.history import TargetRecord
 from promproxy.targets.shards import Shard, shard_from
 from promproxy.targets.snapshot import Snapshot
 from promproxy.targets.target import Target
@@ -111,7 +111,9 @@ def series_labels(target: Target, labels: Mapping[str, str]) -> dict[str, str]:
     return result
 
 
-def in_order(targets: Iterable[Labelled], last: Callable[[str], Record | None]) -> list[Labelled]:
+def in_order(
+    targets: Iterable[Labelled], last: Callable[[str], TargetRecord | None]
+) -> list[Labelled]:
     """Fast ones first, those that failed last time last, so that they take no slot from others.
 
     ``last`` knows how the last scrape of a target ended, by its id.

@@ -15,7 +15,7 @@ from promproxy.errors import DeadlinePassed, ScrapeError, SourceError
 from promproxy.outbound.fetch import Fetcher
 from promproxy.outbound.origin import split_url
 from promproxy.sources.cloud_foundry.uaa import Credentials, TokenKeeper
-from promproxy.sources.cloud_foundry.verdict import Judgement, Verdict, judge
+from promproxy.sources.cloud_foundry.verdict import Judgement, Verdict, classify
 
 ATTEMPTS = 3
 CONCURRENCY = 3
@@ -81,14 +81,14 @@ class Api:
             text, judgement = await self._ask(path, headers)
             if judgement.verdict is Verdict.GOOD:
                 return text
-            if judgement.verdict is Verdict.NEW_TOKEN and not has_new_token:
+            if judgement.verdict is Verdict.REAUTHENTICATE and not has_new_token:
                 self._tokens.refused(access)
                 has_new_token = True
             elif judgement.verdict is Verdict.SMALLER_PAGES:
                 raise PageTooLarge(self._failed(path, judgement))
             elif judgement.verdict is Verdict.TOO_SLOW:
                 raise PageTooSlow(self._failed(path, judgement))
-            elif judgement.verdict is not Verdict.ASK_AGAIN or attempt == ATTEMPTS:
+            elif judgement.verdict is not Verdict.RETRY or attempt == ATTEMPTS:
                 break
             else:
                 await self._wait(judgement, attempt)
@@ -102,9 +102,9 @@ class Api:
         except DeadlinePassed as error:
             return "", Judgement(Verdict.TOO_SLOW, error.reason)
         except ScrapeError as error:
-            return "", Judgement(Verdict.ASK_AGAIN, error.reason)
+            return "", Judgement(Verdict.RETRY, error.reason)
         now = self._clock.seconds()
-        judgement = judge(answer, now)
+        judgement = classify(answer, now)
         if judgement.wait is not None:
             self._not_before = max(self._not_before, now + judgement.wait)
         if judgement.verdict is not Verdict.GOOD:
@@ -112,7 +112,7 @@ class Api:
         try:
             return answer.body.decode(), judgement
         except UnicodeDecodeError:
-            return "", Judgement(Verdict.ASK_AGAIN, "the answer is not UTF-8")
+            return "", Judgement(Verdict.RETRY, "the answer is not UTF-8")
 
     async def _turn(self, path: str) -> None:
         """Wait for this request's turn under our own rate limit, and under theirs."""

@@ -24,7 +24,9 @@ class RouterCheck:
         """Raises SourceError where the router cannot be asked, or took no notice."""
         probe = evolve(target, headers=(("X-CF-PROCESS-INSTANCE", "malformed"),))
         try:
-            response = await self._outbound.send(self._outbound.prepare_new(probe), b"GET", b"")
+            response = await self._outbound.send(
+                self._outbound.template_for_new(probe), b"GET", b""
+            )
         except ScrapeError as error:
             raise SourceError(
                 f"instance_routing: process: cannot ask the router at {target.url}: {error.reason}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from promproxy.sources.cloud_foundry.resources import Domain, Process, Route
-from promproxy.sources.cloud_foundry.rules import Wish
+from promproxy.sources.cloud_foundry.rules import Endpoint
 
 
 def choose_route(
-    wish: Wish, process: Process, routes: Sequence[Route], domains: Mapping[str, Domain]
+    endpoint: Endpoint, process: Process, routes: Sequence[Route], domains: Mapping[str, Domain]
 ) -> Route | str:
     """The route to use for a process of an app, or why there is none.
 
@@ -19,18 +19,18 @@ def choose_route(
     """
     mapped = [route for route in routes if ports_of(route, process)]
     usable = [route for route in mapped if _is_usable(route, domains)]
-    if wish.rule.internal_port is not None:
+    if endpoint.rule.internal_port is not None:
         internal = [route for route in mapped if _is_internal(route, domains)]
         if internal:
-            return _preferred(internal, wish)
+            return _preferred(internal, endpoint)
     if not usable:
         return "no_usable_route" if mapped else "no_route"
-    if wish.port is not None:
-        usable = [route for route in usable if ports_of(route, process) == {wish.port}]
+    if endpoint.port is not None:
+        usable = [route for route in usable if ports_of(route, process) == {endpoint.port}]
         if not usable:
             return "no_route_to_port"
     unambiguous = [route for route in usable if _is_unambiguous(route, process.app_guid)]
-    return _preferred(unambiguous or usable, wish)
+    return _preferred(unambiguous or usable, endpoint)
 
 
 def ports_of(route: Route, process: Process) -> set[int | None]:
@@ -63,8 +63,8 @@ def _is_internal(route: Route, domains: Mapping[str, Domain]) -> bool:
     return domain is not None and domain.internal and route.host != "*"
 
 
-def _preferred(routes: Sequence[Route], wish: Wish) -> Route:
-    for pattern in wish.rule.preferred_routes:
+def _preferred(routes: Sequence[Route], endpoint: Endpoint) -> Route:
+    for pattern in endpoint.rule.preferred_routes:
         for route in routes:
             if pattern.fullmatch(route.url):
                 return route

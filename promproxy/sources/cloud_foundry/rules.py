@@ -83,7 +83,7 @@ class Rule:
 
 
 @frozen(kw_only=True)
-class Wish:
+class Endpoint:
     """How one metrics endpoint of an app is to be scraped: a rule, and what annotations change.
 
     ``port`` is the port of the container, None for any.
@@ -95,30 +95,30 @@ class Wish:
     port: int | None = None
 
 
-def wishes_of(
+def endpoints_of(
     app: App, space: Space, org: Organization, rules: tuple[Rule, ...]
-) -> list[Wish] | str:
+) -> list[Endpoint] | str:
     """The app's metrics endpoints: the union over the rules by path, the first rule winning.
 
     Where there is none, the reason why.
     """
-    wishes: dict[str, Wish] = {}
+    endpoints: dict[str, Endpoint] = {}
     reason = "not_selected"
     for rule in rules:
         if not rule.selector.matches(app, space, org):
             continue
-        found = _wishes(app, rule)
+        found = _endpoints(app, rule)
         if isinstance(found, str):
             reason = found
             continue
-        for wish in found:
-            wishes.setdefault(wish.path, wish)
-    return list(wishes.values()) or reason
+        for endpoint in found:
+            endpoints.setdefault(endpoint.path, endpoint)
+    return list(endpoints.values()) or reason
 
 
-def _wishes(app: App, rule: Rule) -> list[Wish] | str:
+def _endpoints(app: App, rule: Rule) -> list[Endpoint] | str:
     if not rule.annotations:
-        return [Wish(rule=rule, path=path, scheme=rule.scheme) for path in rule.paths]
+        return [Endpoint(rule=rule, path=path, scheme=rule.scheme) for path in rule.paths]
     if app.annotations.get(SCRAPE_ANNOTATION) != "true":
         return "not_annotated"
     path = app.annotations.get(PATH_ANNOTATION)
@@ -132,7 +132,7 @@ def _wishes(app: App, rule: Rule) -> list[Wish] | str:
         return "annotation_http"
     paths = rule.paths if not path else (path if path.startswith("/") else f"/{path}",)
     return [
-        Wish(rule=rule, path=path, scheme=scheme, port=int(port) if port else None)
+        Endpoint(rule=rule, path=path, scheme=scheme, port=int(port) if port else None)
         for path in paths
     ]
 

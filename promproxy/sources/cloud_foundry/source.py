@@ -28,7 +28,7 @@ from promproxy.sources.cloud_foundry.resources import (
     route_from_json,
     space_from_json,
 )
-from promproxy.sources.cloud_foundry.targets import Inventory, Style, targets_of
+from promproxy.sources.cloud_foundry.targets import Inventory, TargetOptions, targets_of
 from promproxy.targets.target import Delivery, LeftOut, Target
 from promproxy.timing.slices import in_slices
 
@@ -59,7 +59,7 @@ class CloudFoundrySource:
     name: str
     interval: float
     _lists: Lists
-    _style: Style
+    _options: TargetOptions
     _clock: IReactorTime
     _max_loss: float
     _check_router: Callable[[Target], Coroutine[Any, Any, None]]
@@ -73,11 +73,11 @@ class CloudFoundrySource:
 
     async def targets(self) -> Delivery:
         """See `promproxy.sources.Source.targets`."""
-        inventory, missing = await self._read(scope_of(self._style.rules))
-        found = await deliver(targets_of(inventory, self._style), self._clock)
+        inventory, missing = await self._read(scope_of(self._options.rules))
+        found = await deliver(targets_of(inventory, self._options), self._clock)
         found = evolve(found, left_out=(*found.left_out, *missing))
         self._doubt_sudden_loss(found)
-        if self._style.by_process and not self._router_is_checked:
+        if self._options.by_process and not self._router_is_checked:
             await self._check_router_with(found.targets)
         if self._delivery is None or not await self._is_unchanged(self._delivery, found):
             self._delivery = found
@@ -187,7 +187,7 @@ class CloudFoundrySource:
     def _is_wanted(self, space: Any, org: Any) -> bool:
         """Names of spaces repeat in other orgs."""
         return org is not None and any(
-            rule.selector.means_space(space, org) for rule in self._style.rules
+            rule.selector.means_space(space, org) for rule in self._options.rules
         )
 
     async def _apps(self, queries: list[Query]) -> Found:
@@ -195,7 +195,7 @@ class CloudFoundrySource:
         return await self._merged("/v3/apps", included, _APPS)
 
     async def _processes(self, queries: list[Query]) -> Found:
-        types = dict.fromkeys(t for rule in self._style.rules for t in rule.process_types)
+        types = dict.fromkeys(t for rule in self._options.rules for t in rule.process_types)
         typed = [(*query, ("types", ",".join(types))) for query in queries]
         return await self._merged("/v3/processes", typed, _PROCESSES)
 

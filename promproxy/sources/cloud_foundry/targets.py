@@ -17,7 +17,7 @@ from promproxy.sources.cloud_foundry.resources import (
     Space,
 )
 from promproxy.sources.cloud_foundry.routes import choose_route
-from promproxy.sources.cloud_foundry.rules import Rule, Selector, Wish, wishes_of
+from promproxy.sources.cloud_foundry.rules import Endpoint, Rule, Selector, endpoints_of
 from promproxy.targets.ids import endpoint_suffix, safe_id
 from promproxy.targets.labels import problem_with_label, shown
 from promproxy.targets.target import Dropped, LeftOut, Target
@@ -58,11 +58,11 @@ class Inventory:
 
 
 @frozen(kw_only=True)
-class Style:
+class TargetOptions:
     """What the configuration says about all targets of a source.
 
     ``by_process``: instances are addressed by process and not by app. ``router``: where to
-    connect in place of each route's host.
+    connect in address of each route's host.
     """
 
     source: str
@@ -73,7 +73,9 @@ class Style:
     promregator_labels: bool = False
 
 
-def targets_of(inventory: Inventory, style: Style) -> Iterator[Target | Dropped | LeftOut]:
+def targets_of(
+    inventory: Inventory, options: TargetOptions
+) -> Iterator[Target | Dropped | LeftOut]:
     """Each target, each label that had to be dropped, and each app left out, with the reason.
 
     Lists are read one after the other, so what refers to something missing is passed over.
@@ -91,23 +93,32 @@ def targets_of(inventory: Inventory, style: Style) -> Iterator[Target | Dropped 
             yield LeftOut(app.name, "space_unknown")
             continue
         where = f"{org.name}/{space.name}/{app.name}"
-        wishes = _wishes(app, space, org, style)
-        if isinstance(wishes, str):
-            yield LeftOut(where, wishes)
+        endpoints = _endpoints(app, space, org, options)
+        if isinstance(endpoints, str):
+            yield LeftOut(where, endpoints)
             continue
         joined = _AppTargets(
-            app, space, org, where, processes[app.guid], routes[app.guid], inventory.domains, style
+            app,
+            space,
+            org,
+            where,
+            processes[app.guid],
+            routes[app.guid],
+            inventory.domains,
+            options,
         )
-        yield from joined.build(wishes)
+        yield from joined.build(endpoints)
 
 
-def _wishes(app: App, space: Space, org: Organization, style: Style) -> list[Wish] | str:
-    wishes = wishes_of(app, space, org, style.rules)
-    if isinstance(wishes, str):
-        return wishes
-    if any(selector.matches(app, space, org) for selector in style.exclude):
+def _endpoints(
+    app: App, space: Space, org: Organization, options: TargetOptions
+) -> list[Endpoint] | str:
+    endpoints = endpoints_of(app, space, org, options.rules)
+    if isinstance(endpoints, str):
+        return endpoints
+    if any(selector.matches(app, space, org) for selector in options.exclude):
         return "excluded"
-    return wishes if app.started else "stopped"
+    return endpoints if app.started else "stopped"
 
 
 def _grouped(pairs: Iterable[tuple[str, object]]) -> defaultdict[str, list]:  # type: ignore[type-arg]
@@ -118,7 +129,7 @@ def _grouped(pairs: Iterable[tuple[str, object]]) -> defaultdict[str, list]:  # 
 
 
 @frozen
-class _Place:
+class _Address:
     """Where the instances of one process are scraped; the host of an internal route has a gap."""
 
     scheme: str
@@ -141,29 +152,31 @@ class _AppTargets:
     processes: list[Process]
     routes: list[Route]
     domains: Mapping[str, Domain]
-    style: Style
+    options: TargetOptions
 
-    def build(self, wishes: list[Wish]) -> Iterator[Target | Dropped | LeftOut]:
+    def build(self, endpoints: list[Endpoint]) -> Iterator[Target | Dropped | LeftOut]:
         meta, dropped = self._meta_labels()
         yield from dropped
-        for position, wish in enumerate(wishes):
+        for position, endpoint in enumerate(endpoints):
             reasons = ["no_process"]
             listed = 0
             for process in self.processes:
-                if process.type not in wish.rule.process_types:
+                if process.type not in endpoint.rule.process_types:
                     continue
-                place = self._place(wish, process)
-                if isinstance(place, str):
-                    reasons.append(place)
+                address = self._address(endpoint, process)
+                if isinstance(address, str):
+                    reasons.append(address)
                     continue
                 reasons.append("no_instances")
                 for index in self._indices(process, listed):
-                    yield self._target(wish, process, index, place, meta, is_first=position == 0)
+                    yield self._target(
+                        endpoint, process, index, address, meta, is_first=position == 0
+                    )
                 listed = max(listed, process.instances)
                 if process.instances > MOST_INSTANCES:
                     yield LeftOut(f"{self.where} from {MOST_INSTANCES} on", "too_many_instances")
             if not listed:
-                yield LeftOut(f"{self.where} {wish.path}", reasons[-1])
+                yield LeftOut(f"{self.where} {endpoint.path}", reasons[-1])
 
     def _indices(self, process: Process, listed: int) -> range:
         """Which instances to list, after so many of the processes before it.
@@ -172,17 +185,17 @@ class _AppTargets:
         one instance, so each index is listed once, for the first process that has it.
         """
         last = min(process.instances, MOST_INSTANCES)
-        return range(0 if self.style.by_process else listed, last)
+        return range(0 if self.options.by_process else listed, last)
 
-    def _place(self, wish: Wish, process: Process) -> _Place | str:
-        path, _, query = wish.path.partition("?")
-        if wish.rule.override:
-            host, slash, rest = wish.rule.override.partition("/")
-            url, internal = wish.rule.override, False
+    def _address(self, endpoint: Endpoint, process: Process) -> _Address | str:
+        path, _, query = endpoint.path.partition("?")
+        if endpoint.rule.override:
+            host, slash, rest = endpoint.rule.override.partition("/")
+            url, internal = endpoint.rule.override, False
             if slash:
                 path, _, query = f"/{rest}".partition("?")
         else:
-            route = choose_route(wish, process, self.routes, self.domains)
+            route = choose_route(endpoint, process, self.routes, self.domains)
             if isinstance(route, str):
                 return route
             domain = self.domains[route.domain_guid]
@@ -193,38 +206,38 @@ class _AppTargets:
         if not _PATH.fullmatch(f"{path}{query}") or "#" in f"{path}{query}":
             return "metrics_path"
         if internal:
-            port = wish.port or wish.rule.internal_port or 8080
-            return _Place("http", host, port, path, query, url, internal=True)
-        port = 443 if wish.scheme == "https" else 80
-        return _Place(wish.scheme, host, port, path, query, url, internal=False)
+            port = endpoint.port or endpoint.rule.internal_port or 8080
+            return _Address("http", host, port, path, query, url, internal=True)
+        port = 443 if endpoint.scheme == "https" else 80
+        return _Address(endpoint.scheme, host, port, path, query, url, internal=False)
 
     def _target(
         self,
-        wish: Wish,
+        endpoint: Endpoint,
         process: Process,
         index: int,
-        place: _Place,
+        address: _Address,
         meta: Mapping[str, str],
         *,
         is_first: bool,
     ) -> Target:
-        guid = process.guid if self.style.by_process else self.app.guid
-        name = f"X-CF-{'PROCESS' if self.style.by_process else 'APP'}-INSTANCE"
-        path, _, query = wish.path.partition("?")
+        guid = process.guid if self.options.by_process else self.app.guid
+        name = f"X-CF-{'PROCESS' if self.options.by_process else 'APP'}-INSTANCE"
+        path, _, query = endpoint.path.partition("?")
         suffix = "" if is_first else f"{path}{endpoint_suffix('/metrics', query)}"
         return Target(
             id=safe_id(f"{guid}/{index}{suffix}"),
-            source=self.style.source,
-            scheme=place.scheme,
-            host=f"{index}.{place.host}" if place.internal else place.host,
-            port=place.port,
-            path=place.path,
-            query=place.query,
+            source=self.options.source,
+            scheme=address.scheme,
+            host=f"{index}.{address.host}" if address.internal else address.host,
+            port=address.port,
+            path=address.path,
+            query=address.query,
             instance=f"{guid}:{index}{suffix}",
-            labels=self._labels(wish, process, index, place, meta),
-            headers=() if place.internal else ((name, f"{guid}:{index}"),),
-            outbound=wish.rule.outbound,
-            router="" if place.internal else self.style.router,
+            labels=self._labels(endpoint, process, index, address, meta),
+            headers=() if address.internal else ((name, f"{guid}:{index}"),),
+            outbound=endpoint.rule.outbound,
+            router="" if address.internal else self.options.router,
         )
 
     def _meta_labels(self) -> tuple[dict[str, str], list[Dropped]]:
@@ -254,21 +267,26 @@ class _AppTargets:
         return meta, dropped
 
     def _labels(
-        self, wish: Wish, process: Process, index: int, place: _Place, meta: Mapping[str, str]
+        self,
+        endpoint: Endpoint,
+        process: Process,
+        index: int,
+        address: _Address,
+        meta: Mapping[str, str],
     ) -> dict[str, str]:
         labels = {
             **meta,
             "__meta_cf_instance_index": str(index),
             "__meta_cf_process_type": process.type,
             "__meta_cf_process_guid": process.guid,
-            "__meta_cf_route": place.route,
-            "__meta_cf_metrics_path": wish.path,
+            "__meta_cf_route": address.route,
+            "__meta_cf_metrics_path": endpoint.path,
         }
-        if wish.rule.labels:
+        if endpoint.rule.labels:
             values = {name: labels[f"__meta_cf_{name}"] for name in TEMPLATE_FIELDS}
-            for name, template in wish.rule.labels.items():
+            for name, template in endpoint.rule.labels.items():
                 labels[name] = template.format_map(values)
-        if self.style.promregator_labels:
+        if self.options.promregator_labels:
             labels.update(self._promregator_labels(index))
         return labels
 

@@ -21,8 +21,8 @@ class Verdict(Enum):
     """What to do next."""
 
     GOOD = auto()
-    ASK_AGAIN = auto()
-    NEW_TOKEN = auto()
+    RETRY = auto()
+    REAUTHENTICATE = auto()
     SMALLER_PAGES = auto()
     TOO_SLOW = auto()
     GIVE_UP = auto()
@@ -37,20 +37,20 @@ class Judgement:
     wait: float | None = None
 
 
-def judge(answer: Answer, now: float) -> Judgement:
+def classify(answer: Answer, now: float) -> Judgement:
     """Judge an answer; ``now`` is in seconds since the epoch."""
     status = answer.status
     is_json = answer.body[:1] == b"{"
     errors = _errors(answer.body) if is_json and status != 200 else []
     reason = _reason(answer, errors)
     if status == 200:
-        return Judgement(Verdict.GOOD) if is_json else Judgement(Verdict.ASK_AGAIN, reason)
+        return Judgement(Verdict.GOOD) if is_json else Judgement(Verdict.RETRY, reason)
     if status == 429:
-        return Judgement(Verdict.ASK_AGAIN, reason, _seconds_to_wait(answer, now))
+        return Judgement(Verdict.RETRY, reason, _seconds_to_wait(answer, now))
     if status >= 500 or not is_json or answer.header("X-Cf-RouterError"):
-        return Judgement(Verdict.ASK_AGAIN, reason)
+        return Judgement(Verdict.RETRY, reason)
     if status == 401:
-        return Judgement(Verdict.NEW_TOKEN, reason)
+        return Judgement(Verdict.REAUTHENTICATE, reason)
     if status == 400 and any(_is_about_page_size(error) for error in errors):
         return Judgement(Verdict.SMALLER_PAGES, reason)
     if status == 403:

@@ -9,7 +9,7 @@ import json
 
 from twisted.web.server import Request
 
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.web.pushprox.resource import TunnelResource
 
 
@@ -21,7 +21,7 @@ class ClientsResource(TunnelResource):
     _version = -1
     _document = b""
 
-    def render_GET(self, request: PlainRequest) -> bytes:
+    def render_GET(self, request: CallerRequest) -> bytes:
         """A JSON array, of which each client is a group."""
         self.count(request)
         request.setHeader(b"Content-Type", b"application/json")

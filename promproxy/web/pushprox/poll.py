@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from promproxy.errors import CutShort, NameTaken, PollRefused, TooManyClients
 from promproxy.server.access import Caller
 from promproxy.server.body import BodyTooLarge
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.timing.deadlines import Deadlines
 from promproxy.tunnel.agent import HeldPoll, TunnelAgent
 from promproxy.tunnel.exchange import is_host_name
@@ -31,7 +31,7 @@ MAX_NAME = 1024  # bytes of a poll's body, white space and all
 class _Held(HeldPoll):
     """A poll and the request that it came by."""
 
-    request: PlainRequest = field(kw_only=True)
+    request: CallerRequest = field(kw_only=True)
 
 
 class PollResource(TunnelResource):
@@ -50,14 +50,14 @@ class PollResource(TunnelResource):
         self.max_age = max_age
         self._deadlines: Deadlines[_Held] = Deadlines(clock, self._too_old)
 
-    def render_POST(self, request: PlainRequest) -> int:
+    def render_POST(self, request: CallerRequest) -> int:
         """200 and a whole request to make; 408 where there is none, and the client polls again."""
         self.count(request)
         return self.answering(request, Deferred.fromCoroutine(self._answer(request)))
 
-    async def _answer(self, request: PlainRequest) -> None:
+    async def _answer(self, request: CallerRequest) -> None:
         try:
-            name = b"" if request.body is None else await request.body.whole(MAX_NAME)
+            name = b"" if request.body is None else await request.body.read_all(MAX_NAME)
         except BodyTooLarge as error:
             self.finish(request, 413, str(error))
             return
@@ -71,7 +71,7 @@ class PollResource(TunnelResource):
         else:
             self._hold(request, fqdn, request.caller)
 
-    def _hold(self, request: PlainRequest, fqdn: str, caller: Caller) -> None:
+    def _hold(self, request: CallerRequest, fqdn: str, caller: Caller) -> None:
         watch_peer(request.channel.transport)
         poll = _Held(
             fqdn,
@@ -103,7 +103,7 @@ class PollResource(TunnelResource):
     def _after(self, poll: _Held, reason: Failure | None) -> None:
         """The connection is closed, or brings the next request: then the scrape has arrived."""
         if reason is not None and not reason.check(ConnectionDone):
-            self.tunnel.undelivered(poll)
+            self.tunnel.requeue(poll)
 
     def _refuse(self, poll: _Held, why: str) -> None:
         self.finish(self._over(poll), 408, why)
@@ -116,7 +116,7 @@ class PollResource(TunnelResource):
         self._deadlines.remove(poll)
         self.tunnel.left(poll)
 
-    def _over(self, poll: _Held) -> PlainRequest:
+    def _over(self, poll: _Held) -> CallerRequest:
         self._deadlines.remove(poll)
         poll.request.on_lost = None
         return poll.request

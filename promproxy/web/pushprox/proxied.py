@@ -9,7 +9,7 @@ from promproxy.registry import Registry
 from promproxy.scrape.resource import ScrapeResource
 from promproxy.server.absolute import AbsoluteUri, read_absolute
 from promproxy.server.answers import not_ready_answer, plain_answer
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.sources.pushprox.targets import (
     ClientRules,
     is_same_place,
@@ -42,7 +42,7 @@ class ProxiedResource(Resource):
         self._metrics = metrics
         self.rules = rules
 
-    def render_GET(self, request: PlainRequest) -> bytes | int:
+    def render_GET(self, request: CallerRequest) -> bytes | int:
         """The client's answer. HEAD comes here too."""
         request.notifyFinish().addCallbacks(
             lambda _: self._metrics.proxied(request.code), lambda _: None
@@ -54,7 +54,7 @@ class ProxiedResource(Resource):
             )
         client = self._tunnel.find(uri.host)
         if client is None:
-            missing = self._registry.missing(self.rules.source)
+            missing = self._registry.pending_sources(self.rules.source)
             if missing:
                 return not_ready_answer(request, missing)
             return plain_answer(request, 404, f"no client is called {uri.host}; see /clients")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from promproxy.errors import BadUpstream, CutShort, NobodyWaits
-from promproxy.server.request import PlainRequest
+from promproxy.errors import BadUpstream, CutShort, UnknownScrape
+from promproxy.server.request import CallerRequest
 from promproxy.web.pushprox.resource import TunnelResource
 
 
@@ -17,12 +17,12 @@ class PushResource(TunnelResource):
 
     path = "/push"
 
-    def render_POST(self, request: PlainRequest) -> int:
+    def render_POST(self, request: CallerRequest) -> int:
         """200 once it has gone on; 500 and why where nobody waits for it, or it is no answer."""
         self.count(request)
         return self.answering(request, Deferred.fromCoroutine(self._answer(request)))
 
-    async def _answer(self, request: PlainRequest) -> None:
+    async def _answer(self, request: CallerRequest) -> None:
         if request.body is None:
             self.finish(request, 500, "nothing was pushed")
             return
@@ -31,7 +31,7 @@ class PushResource(TunnelResource):
         refused = ""
         try:
             await pushed.done
-        except (NobodyWaits, BadUpstream, CutShort) as error:
+        except (UnknownScrape, BadUpstream, CutShort) as error:
             refused = str(error)
         if request.is_gone:
             return

@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from promproxy.server.answers import plain_answer
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.web.pushprox.metrics import TunnelMetrics
 
@@ -27,12 +27,12 @@ class TunnelResource(Resource):
         self.metrics = metrics
         self.clock = clock
 
-    def answering(self, request: PlainRequest, answer: Deferred[None]) -> int:
+    def answering(self, request: CallerRequest, answer: Deferred[None]) -> int:
         """The answer comes later, when this fires; a failure is a bug."""
         answer.addErrback(request.processingFailed)
         return NOT_DONE_YET
 
-    def count(self, request: PlainRequest) -> None:
+    def count(self, request: CallerRequest) -> None:
         """Count the answer once it has been sent."""
         began = self.clock.seconds()
         request.notifyFinish().addCallbacks(
@@ -40,7 +40,7 @@ class TunnelResource(Resource):
             lambda _: None,
         )
 
-    def finish(self, request: PlainRequest, status: int, text: str) -> None:
+    def finish(self, request: CallerRequest, status: int, text: str) -> None:
         """Answer with a line of text."""
         request.write(plain_answer(request, status, text))
         request.finish()

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import attrs
 from attrs import frozen
 
-from promproxy.scrape.results import Record
+from promproxy.scrape.history import TargetRecord
 from promproxy.targets.target import Target
 
 UP, DOWN, UNKNOWN = HEALTHS = ("up", "down", "unknown")
@@ -56,7 +56,7 @@ class Query:
         }
         return f"?{urlencode(said)}" if said else "./"
 
-    def wants(self, target: Target, record: Record | None) -> bool:
+    def wants(self, target: Target, record: TargetRecord | None) -> bool:
         """Whether a target is among those that are asked for."""
         if self.source and target.source != self.source:
             return False
@@ -65,14 +65,14 @@ class Query:
         return not self.text or _is_in(self.text.lower(), target, record)
 
 
-def health_of(record: Record | None) -> str:
+def health_of(record: TargetRecord | None) -> str:
     """How the last scrape ended, as Prometheus calls it."""
     if record is None or not record.outcome:
         return UNKNOWN
     return UP if record.is_up else DOWN
 
 
-def _is_in(text: str, target: Target, record: Record | None) -> bool:
+def _is_in(text: str, target: Target, record: TargetRecord | None) -> bool:
     if text in target.id.lower() or text in target.instance.lower() or text in target.url.lower():
         return True
     if any(text in value.lower() for value in target.labels.values()):

@@ -14,9 +14,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from promproxy.registry import Registry
-from promproxy.scrape.results import Results
+from promproxy.scrape.history import ScrapeHistory
 from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
-from promproxy.server.request import PlainRequest
+from promproxy.server.request import CallerRequest
 from promproxy.timing.slices import in_slices
 from promproxy.web.status.html import Html
 from promproxy.web.status.page import Status, configuration_page, status_page
@@ -63,25 +63,25 @@ class StatusResource(Resource):
     def __init__(
         self,
         registry: Registry,
-        results: Results,
+        history: ScrapeHistory,
         configuration: ConfigurationText,
         clock: IReactorTime,
     ) -> None:
         super().__init__()
         self._registry = registry
-        self._results = results
+        self._history = history
         self._configuration = configuration
         self._clock = clock
         self._one_at_a_time = DeferredLock()
 
-    def render_GET(self, request: PlainRequest) -> bytes | int:
+    def render_GET(self, request: CallerRequest) -> bytes | int:
         """The page. HEAD comes here too."""
         if not request.path.endswith(b"/"):  # below a path prefix: the links need the slash
             request.setHeader(b"Location", b"./%b/" % request.path.rpartition(b"/")[2])
-            return plain_answer(request, 302, "the page is one slash further")
+            return plain_answer(request, 302, "redirecting to add the trailing slash")
         if len(self._one_at_a_time.waiting) >= MOST_WAITING:
             request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
-            return plain_answer(request, 503, "others wait for this page already")
+            return plain_answer(request, 503, "status page busy, retry later")
         query = Query.from_args(request.args)
         answering: Deferred[None] = self._one_at_a_time.run(
             lambda: Deferred.fromCoroutine(self._answer(request, query))
@@ -90,7 +90,7 @@ class StatusResource(Resource):
         answering.addErrback(self._broken, request)
         return NOT_DONE_YET
 
-    async def _answer(self, request: PlainRequest, query: Query) -> None:
+    async def _answer(self, request: CallerRequest, query: Query) -> None:
         is_configuration = query.view == CONFIGURATION
         page = await (self._configuration_page(query) if is_configuration else self._status(query))
         for name, value in _HEADERS.items():
@@ -104,13 +104,15 @@ class StatusResource(Resource):
     async def _status(self, query: Query) -> Html:
         registry = self._registry
         snapshot = registry.snapshot
-        selection = Selection(query, self._results.last)
+        selection = Selection(query, self._history.last)
         # The snapshot is filled from its end, so that the first of equal ids wins.
         targets = reversed(list(snapshot.by_id.values()))
         await in_slices(selection.look_at(targets), self._clock)
         rows = source_rows(registry.states, snapshot.listings, selection.healths)
-        return status_page(Status(rows, registry.missing(), selection, self._clock.seconds()))
+        return status_page(
+            Status(rows, registry.pending_sources(), selection, self._clock.seconds())
+        )
 
-    def _broken(self, failure: Any, request: PlainRequest) -> None:
+    def _broken(self, failure: Any, request: CallerRequest) -> None:
         if not request.is_gone:
             request.processingFailed(failure)

@@ -9,7 +9,7 @@ from math import inf
 
 from attrs import define, field, frozen
 
-from promproxy.scrape.results import Record
+from promproxy.scrape.history import TargetRecord
 from promproxy.targets.target import Target
 from promproxy.web.status.query import UNKNOWN, Query, health_of
 
@@ -17,7 +17,7 @@ ON_A_PAGE = 100
 MOST_SORTED = 1000  # of what is sorted, no more than the first so many are kept
 A_STEP = 25
 
-_KEYS: dict[str, Callable[[Record], float]] = {
+_KEYS: dict[str, Callable[[TargetRecord], float]] = {
     "slowest": lambda record: record.seconds,
     "largest": lambda record: record.size,
     "oldest": lambda record: -record.began,
@@ -29,7 +29,7 @@ class Row:
     """A target, and how its last scrape ended; None where there was none."""
 
     target: Target
-    record: Record | None
+    record: TargetRecord | None
 
 
 @define
@@ -41,7 +41,7 @@ class Selection:
     """
 
     query: Query
-    last: Callable[[str], Record | None]
+    last: Callable[[str], TargetRecord | None]
     healths: Counter[tuple[str, str]] = field(factory=Counter, init=False)
     matched: int = field(default=0, init=False)
     rows: list[Row] = field(factory=list, init=False)
@@ -67,7 +67,7 @@ class Selection:
         """The number of the last page that has a target; 1 where there is none."""
         return max(1, -(-self.shown // ON_A_PAGE))
 
-    def _take(self, target: Target, key: Callable[[Record], float] | None) -> None:
+    def _take(self, target: Target, key: Callable[[TargetRecord], float] | None) -> None:
         record = self.last(target.id)
         health = health_of(record)
         self.healths[target.source, health] += 1
@@ -81,7 +81,7 @@ class Selection:
         elif (self.matched - 1) // ON_A_PAGE == self.query.page - 1:
             self.rows.append(Row(target, record))
 
-    def _keep(self, rank: float, target: Target, record: Record | None) -> None:
+    def _keep(self, rank: float, target: Target, record: TargetRecord | None) -> None:
         """Keep one if it is among those that rank highest; of equal ones the first."""
         heap = self._heap
         if len(heap) < MOST_SORTED:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from attrs import frozen
 
 from promproxy.registry import SourceState
-from promproxy.targets.snapshot import Listing
+from promproxy.targets.snapshot import SourceTargets
 from promproxy.targets.target import Dropped, LeftOut
 from promproxy.web.status import words
 from promproxy.web.status.html import Html, element, text
@@ -21,7 +21,7 @@ class SourceRow:
     """A source as the page shows it; ``listing`` is None before it delivered."""
 
     state: SourceState
-    listing: Listing | None
+    listing: SourceTargets | None
     healths: Mapping[str, int]
 
     @property
@@ -32,7 +32,7 @@ class SourceRow:
 
 def source_rows(
     states: Mapping[str, SourceState],
-    listings: Mapping[str, Listing],
+    listings: Mapping[str, SourceTargets],
     healths: Mapping[tuple[str, str], int],
 ) -> list[SourceRow]:
     """A row for each source, in the order of the configuration."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy.scrape.history import TargetRecord
 from promproxy.scrape.merged.selection import (
     DEFAULT_LABELS,
     Selection,
@@ -12,9 +13,8 @@ from promproxy.scrape.merged.selection import (
     selection_from,
     series_labels,
 )
-from promproxy.scrape.results import Record
 from promproxy.targets.shards import Shard
-from promproxy.targets.snapshot import Listing, Snapshot
+from promproxy.targets.snapshot import Snapshot, SourceTargets
 from promproxy.targets.target import Delivery, Target
 
 
@@ -34,7 +34,7 @@ def target(name: str, source: str = "s", **labels: str) -> Target:
 
 
 def snapshot(*targets: Target) -> Snapshot:
-    return Snapshot.of({"s": Listing(Delivery(targets), [b""] * len(targets))})
+    return Snapshot.of({"s": SourceTargets(Delivery(targets), [b""] * len(targets))})
 
 
 class SelectionFromTests(SynchronousTestCase):
@@ -118,7 +118,7 @@ class OrderTests(SynchronousTestCase):
             ("unasked", "", 0.0),
         ):
             one = target(name)
-            records[name] = Record(one, None, 0, outcome, seconds=seconds)  # type: ignore[arg-type]
+            records[name] = TargetRecord(one, None, 0, outcome, seconds=seconds)  # type: ignore[arg-type]
         everything = snapshot(*(target(name) for name in (*records, "new")))
         plan = plan_for(everything, Selection(), {}, honor_labels=False)
         found = [labelled.target.id for labelled in in_order(plan.targets, records.get)]

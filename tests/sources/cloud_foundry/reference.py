@@ -13,7 +13,7 @@ from attrs import frozen
 
 from promproxy.sources.cloud_foundry.resources import App, Process, Route
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
-from promproxy.sources.cloud_foundry.targets import Inventory, Style
+from promproxy.sources.cloud_foundry.targets import Inventory, TargetOptions
 from promproxy.targets.ids import safe_id, short_hash
 
 
@@ -38,13 +38,13 @@ class _Endpoint:
     port: int | None
 
 
-def expected_targets(inventory: Inventory, style: Style) -> list[Expected]:
+def expected_targets(inventory: Inventory, options: TargetOptions) -> list[Expected]:
     """Every target, sorted."""
     found = []
     for app in inventory.apps.values():
-        if app.started and not any(_selects(s, app, inventory) for s in style.exclude):
-            for number, endpoint in enumerate(_endpoints(app, inventory, style)):
-                found += list(_targets(app, endpoint, number == 0, inventory, style))
+        if app.started and not any(_selects(s, app, inventory) for s in options.exclude):
+            for number, endpoint in enumerate(_endpoints(app, inventory, options)):
+                found += list(_targets(app, endpoint, number == 0, inventory, options))
     return sorted(found)
 
 
@@ -75,10 +75,10 @@ def _selects(selector: Selector, app: App, inventory: Inventory) -> bool:
     return selector.label_selector is None or selector.label_selector.matches(app.labels)
 
 
-def _endpoints(app: App, inventory: Inventory, style: Style) -> list[_Endpoint]:
+def _endpoints(app: App, inventory: Inventory, options: TargetOptions) -> list[_Endpoint]:
     # (S) The union by path; for the same path the first rule wins.
     endpoints: list[_Endpoint] = []
-    for rule in style.rules:
+    for rule in options.rules:
         if _selects(rule.selector, app, inventory):
             for endpoint in _endpoints_by_rule(app, rule):
                 if endpoint.path not in [other.path for other in endpoints]:
@@ -108,18 +108,18 @@ def _endpoints_by_rule(app: App, rule: Rule) -> list[_Endpoint]:
 
 
 def _targets(
-    app: App, endpoint: _Endpoint, is_first: bool, inventory: Inventory, style: Style
+    app: App, endpoint: _Endpoint, is_first: bool, inventory: Inventory, options: TargetOptions
 ) -> Iterator[Expected]:
     listed: set[int] = set()
     for process in inventory.processes.values():
         if process.app_guid != app.guid or process.type not in endpoint.rule.process_types:
             continue
         for index in range(process.instances):
-            target = _target(process, index, endpoint, is_first, inventory, style)
+            target = _target(process, index, endpoint, is_first, inventory, options)
             if target is None:
                 continue
             # (T) App routing cannot tell processes apart: each index once. Process routing can.
-            if style.by_process or index not in listed:
+            if options.by_process or index not in listed:
                 listed.add(index)
                 yield target
 
@@ -130,14 +130,14 @@ def _target(
     endpoint: _Endpoint,
     is_first: bool,
     inventory: Inventory,
-    style: Style,
+    options: TargetOptions,
 ) -> Expected | None:
     rule = endpoint.rule
     own_path, _, query = endpoint.path.partition("?")
-    guid = process.guid if style.by_process else process.app_guid
-    header = "X-CF-PROCESS-INSTANCE" if style.by_process else "X-CF-APP-INSTANCE"
+    guid = process.guid if options.by_process else process.app_guid
+    header = "X-CF-PROCESS-INSTANCE" if options.by_process else "X-CF-APP-INSTANCE"
     headers: tuple[tuple[str, str], ...] = ((header, f"{guid}:{index}"),)
-    scheme, port, router = endpoint.scheme, "", style.router
+    scheme, port, router = endpoint.scheme, "", options.router
     if rule.override:
         host, slash, rest = rule.override.partition("/")
         path = own_path

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.sources.cloud_foundry.resources import Process, Route
 from promproxy.sources.cloud_foundry.routes import choose_route, ports_of
-from promproxy.sources.cloud_foundry.rules import Rule, Wish
+from promproxy.sources.cloud_foundry.rules import Endpoint, Rule
 from tests.sources.cloud_foundry.support import DOMAINS, process, route, to
 
 WEB = process()
@@ -21,8 +21,8 @@ def chosen(
     *routes: Route, process: Process = WEB, port: int | None = None, **rule: Any
 ) -> str | None:
     """The URL of the route chosen, or the reason why there is none."""
-    wish = Wish(rule=Rule(**rule), path="/metrics", scheme="https", port=port)
-    found = choose_route(wish, process, routes, DOMAINS)
+    endpoint = Endpoint(rule=Rule(**rule), path="/metrics", scheme="https", port=port)
+    found = choose_route(endpoint, process, routes, DOMAINS)
     return found if isinstance(found, str) else found.url
 
 

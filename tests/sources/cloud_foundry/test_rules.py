@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.resources import App
-from promproxy.sources.cloud_foundry.rules import Rule, Selector, Wish, wishes_of
+from promproxy.sources.cloud_foundry.rules import Endpoint, Rule, Selector, endpoints_of
 from tests.sources.cloud_foundry.support import ORG, SPACE, app
 
 
@@ -24,9 +24,9 @@ def annotated(**annotations: str) -> App:
     return app(annotations={"prometheus.io/scrape": "true", **named})
 
 
-def wishes(the_app: App, *rules: Rule) -> list[Wish] | str:
+def endpoints(the_app: App, *rules: Rule) -> list[Endpoint] | str:
     """What the rules want of an app in the org and space of the tests."""
-    return wishes_of(the_app, SPACE, ORG, rules)
+    return endpoints_of(the_app, SPACE, ORG, rules)
 
 
 class SelectorTests(SynchronousTestCase):
@@ -100,39 +100,41 @@ class UnionTests(SynchronousTestCase):
     def test_default_is_one_path_over_https(self) -> None:
         """On any port."""
         rule = Rule()
-        self.assertEqual(wishes(app(), rule), [Wish(rule=rule, path="/metrics", scheme="https")])
+        self.assertEqual(
+            endpoints(app(), rule), [Endpoint(rule=rule, path="/metrics", scheme="https")]
+        )
 
     def test_union_by_path_in_the_order_of_the_rules(self) -> None:
         """For the same path the first rule wins."""
         first = Rule(paths=("/a", "/b"), outbound="one")
         second = Rule(paths=("/b", "/c"), scheme="http", outbound="two")
-        found = wishes(app(), first, second)
+        found = endpoints(app(), first, second)
         assert isinstance(found, list)
         self.assertEqual(
-            [(wish.path, wish.scheme, wish.rule.outbound) for wish in found],
+            [(endpoint.path, endpoint.scheme, endpoint.rule.outbound) for endpoint in found],
             [("/a", "https", "one"), ("/b", "https", "one"), ("/c", "http", "two")],
         )
 
     def test_rule_that_does_not_match_adds_nothing(self) -> None:
         """Wherever it stands."""
         other = Rule(selector=Selector(app="other"), paths=("/x",))
-        found = wishes(app(), other, Rule(), other)
+        found = endpoints(app(), other, Rule(), other)
         assert isinstance(found, list)
-        self.assertEqual([wish.path for wish in found], ["/metrics"])
+        self.assertEqual([endpoint.path for endpoint in found], ["/metrics"])
 
     def test_app_that_no_rule_selects(self) -> None:
         """The reason says so."""
-        self.assertEqual(wishes(app(), Rule(selector=Selector(app="other"))), "not_selected")
-        self.assertEqual(wishes(app()), "not_selected")
+        self.assertEqual(endpoints(app(), Rule(selector=Selector(app="other"))), "not_selected")
+        self.assertEqual(endpoints(app()), "not_selected")
 
     def test_reason_of_the_rule_that_selects_it(self) -> None:
         """Says more than that another one does not."""
         rules = (Rule(annotations=True), Rule(selector=Selector(app="other")))
-        self.assertEqual(wishes(app(), *rules), "not_annotated")
+        self.assertEqual(endpoints(app(), *rules), "not_annotated")
 
     def test_app_without_annotation_may_be_selected_by_another_rule(self) -> None:
         """Rules do not forbid what others want."""
-        found = wishes(app(), Rule(annotations=True), Rule())
+        found = endpoints(app(), Rule(annotations=True), Rule())
         assert isinstance(found, list)
         self.assertEqual(len(found), 1)
 
@@ -140,21 +142,21 @@ class UnionTests(SynchronousTestCase):
 class AnnotationTests(SynchronousTestCase):
     """Apps that say themselves how they are scraped."""
 
-    def wish(self, the_app: App, **rule: Any) -> Wish:
-        found = wishes(the_app, Rule(annotations=True, **rule))
+    def endpoint(self, the_app: App, **rule: Any) -> Endpoint:
+        found = endpoints(the_app, Rule(annotations=True, **rule))
         assert isinstance(found, list), found
-        (wish,) = found
-        return wish
+        (endpoint,) = found
+        return endpoint
 
     def test_only_true_asks_for_it(self) -> None:
         """In just these letters."""
         for value in ("false", "True", "1", "", "yes"):
             the_app = app(annotations={"prometheus.io/scrape": value})
-            self.assertEqual(wishes(the_app, Rule(annotations=True)), "not_annotated")
+            self.assertEqual(endpoints(the_app, Rule(annotations=True)), "not_annotated")
 
     def test_without_more_annotations_the_rule_decides(self) -> None:
         """All of its paths, its scheme, any port."""
-        found = wishes(annotated(), Rule(annotations=True, paths=("/a", "/b"), scheme="http"))
+        found = endpoints(annotated(), Rule(annotations=True, paths=("/a", "/b"), scheme="http"))
         assert isinstance(found, list)
         self.assertEqual(
             [(w.path, w.scheme, w.port) for w in found],
@@ -164,36 +166,38 @@ class AnnotationTests(SynchronousTestCase):
     def test_path(self) -> None:
         """In place of all paths of the rule; a slash in front may be left out."""
         for path in ("/x?y=1", "x?y=1"):
-            self.assertEqual(self.wish(annotated(path=path), paths=("/a", "/b")).path, "/x?y=1")
-        self.assertEqual(self.wish(annotated(path=""), paths=("/a",)).path, "/a")
+            self.assertEqual(self.endpoint(annotated(path=path), paths=("/a", "/b")).path, "/x?y=1")
+        self.assertEqual(self.endpoint(annotated(path=""), paths=("/a",)).path, "/a")
 
     def test_port(self) -> None:
         """A number from 1 to 65535."""
-        self.assertEqual(self.wish(annotated(port="9100")).port, 9100)
-        self.assertIsNone(self.wish(annotated(port="")).port)
+        self.assertEqual(self.endpoint(annotated(port="9100")).port, 9100)
+        self.assertIsNone(self.endpoint(annotated(port="")).port)
         for port in ("0", "65536", "-1", "80 ", "http", "9e3", "٣", "²", "9" * 5000):
             self.assertEqual(
-                wishes(annotated(port=port), Rule(annotations=True)), "annotation_port"
+                endpoints(annotated(port=port), Rule(annotations=True)), "annotation_port"
             )
 
     def test_scheme(self) -> None:
         """http or https."""
-        self.assertEqual(self.wish(annotated(scheme="http")).scheme, "http")
-        self.assertEqual(self.wish(annotated(scheme="https"), scheme="http").scheme, "https")
+        self.assertEqual(self.endpoint(annotated(scheme="http")).scheme, "http")
+        self.assertEqual(self.endpoint(annotated(scheme="https"), scheme="http").scheme, "https")
         for scheme in ("HTTP", "ftp", "http:"):
             rule = Rule(annotations=True)
-            self.assertEqual(wishes(annotated(scheme=scheme), rule), "annotation_scheme")
+            self.assertEqual(endpoints(annotated(scheme=scheme), rule), "annotation_scheme")
 
     def test_credentials_never_go_over_http_by_annotation(self) -> None:
         """The rule may say http itself, though."""
         rule = Rule(annotations=True, may_be_http=False)
-        self.assertEqual(wishes(annotated(scheme="http"), rule), "annotation_http")
-        self.assertEqual(self.wish(annotated(scheme="https"), may_be_http=False).scheme, "https")
-        found = self.wish(annotated(scheme="http"), may_be_http=False, scheme="http")
+        self.assertEqual(endpoints(annotated(scheme="http"), rule), "annotation_http")
+        self.assertEqual(
+            self.endpoint(annotated(scheme="https"), may_be_http=False).scheme, "https"
+        )
+        found = self.endpoint(annotated(scheme="http"), may_be_http=False, scheme="http")
         self.assertEqual(found.scheme, "http")
 
     def test_annotations_count_only_where_the_rule_says_so(self) -> None:
         """An app cannot choose otherwise."""
-        found = wishes(annotated(path="/x", port="1", scheme="http"), Rule())
+        found = endpoints(annotated(path="/x", port="1", scheme="http"), Rule())
         assert isinstance(found, list)
         self.assertEqual([(w.path, w.scheme, w.port) for w in found], [("/metrics", "https", None)])

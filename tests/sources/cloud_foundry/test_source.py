@@ -21,7 +21,7 @@ from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.lists import Lists
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
 from promproxy.sources.cloud_foundry.source import CloudFoundrySource
-from promproxy.sources.cloud_foundry.targets import Style
+from promproxy.sources.cloud_foundry.targets import TargetOptions
 from promproxy.sources.cloud_foundry.uaa import Credentials
 from promproxy.targets.target import Delivery, LeftOut, Target
 from tests.fakes import settle
@@ -61,7 +61,7 @@ class SourceTestCase(SynchronousTestCase):
         rules: tuple[Rule, ...] = (),
         max_loss: float = 0.5,
         check: Any = None,
-        **style: Any,
+        **options: Any,
     ) -> CloudFoundrySource:
         who = Credentials(username="scraper", password=Secret("secret"))
         fetcher = fetcher or self.fetcher
@@ -69,7 +69,7 @@ class SourceTestCase(SynchronousTestCase):
             "http://api.example.test:8080", fetcher, self.clock, lambda: 0.5, 0.0, who
         )
         rules = rules or tuple(Rule(selector=selector) for selector in selectors or (Selector(),))
-        whole = Style(source="prod", rules=rules, **style)
+        whole = TargetOptions(source="prod", rules=rules, **options)
         lists = Lists(api, self.clock)
         check = check or self.check_router
         return CloudFoundrySource("prod", 60.0, lists, whole, self.clock, max_loss, check)

@@ -13,7 +13,7 @@ from promproxy.sources.cloud_foundry.targets import (
     MOST_INSTANCES,
     TEMPLATE_FIELDS,
     Inventory,
-    Style,
+    TargetOptions,
     targets_of,
 )
 from promproxy.targets.labels import MAX_LABEL_BYTES
@@ -23,22 +23,22 @@ from tests.sources.cloud_foundry.support import app, inventory, process, route, 
 SHOP = inventory(app(), process(instances=2), route())
 
 
-def found(from_inventory: Inventory, *rules: Rule, **style: Any) -> list[Any]:
+def found(from_inventory: Inventory, *rules: Rule, **options: Any) -> list[Any]:
     """All that comes of it; without a rule, every app is selected."""
-    whole = Style(source="prod", rules=rules or (Rule(),), **style)
+    whole = TargetOptions(source="prod", rules=rules or (Rule(),), **options)
     return list(targets_of(from_inventory, whole))
 
 
-def targets(from_inventory: Inventory, *rules: Rule, **style: Any) -> list[Target]:
+def targets(from_inventory: Inventory, *rules: Rule, **options: Any) -> list[Target]:
     """The targets; there must be nothing else."""
-    items = found(from_inventory, *rules, **style)
+    items = found(from_inventory, *rules, **options)
     assert all(isinstance(item, Target) for item in items), items
     return items
 
 
-def one(from_inventory: Inventory, *rules: Rule, **style: Any) -> Target:
+def one(from_inventory: Inventory, *rules: Rule, **options: Any) -> Target:
     """The only target."""
-    (target,) = targets(from_inventory, *rules, **style)
+    (target,) = targets(from_inventory, *rules, **options)
     return target
 
 
@@ -122,8 +122,8 @@ class AddressTests(SynchronousTestCase):
 class InstancesTests(SynchronousTestCase):
     """Which instances an app has."""
 
-    def ids(self, from_inventory: Inventory, *rules: Rule, **style: Any) -> list[str]:
-        return [target.id for target in targets(from_inventory, *rules, **style)]
+    def ids(self, from_inventory: Inventory, *rules: Rule, **options: Any) -> list[str]:
+        return [target.id for target in targets(from_inventory, *rules, **options)]
 
     def test_rolling_deployment_by_app(self) -> None:
         """Each index once, up to the higher one; the app is never dropped."""
@@ -166,10 +166,10 @@ class InstancesTests(SynchronousTestCase):
 class LabelTests(SynchronousTestCase):
     """What Prometheus learns of a target."""
 
-    def labels(self, *rules: Rule, **style: Any) -> dict[str, str]:
-        changes = style.pop("app", {})
+    def labels(self, *rules: Rule, **options: Any) -> dict[str, str]:
+        changes = options.pop("app", {})
         shop = inventory(app(**changes), process("p-1"), route(path="/p"))
-        return dict(one(shop, *rules, **style).labels)
+        return dict(one(shop, *rules, **options).labels)
 
     def test_meta_labels(self) -> None:
         """The documented ones."""
@@ -288,8 +288,8 @@ class LeftOutTests(SynchronousTestCase):
         self.assertEqual(len(items), MOST_INSTANCES + 1)
         self.assertEqual(items[-1], LeftOut("Acme/Prod/Shop from 10000 on", "too_many_instances"))
 
-    def left_out(self, from_inventory: Inventory, *rules: Rule, **style: Any) -> tuple[str, str]:
-        (item,) = found(from_inventory, *rules, **style)
+    def left_out(self, from_inventory: Inventory, *rules: Rule, **options: Any) -> tuple[str, str]:
+        (item,) = found(from_inventory, *rules, **options)
         assert isinstance(item, LeftOut), item
         return item.what, item.reason
 

@@ -26,7 +26,7 @@ from promproxy.sources.cloud_foundry.resources import (
     Space,
 )
 from promproxy.sources.cloud_foundry.rules import Rule, Selector
-from promproxy.sources.cloud_foundry.targets import Inventory, Style, targets_of
+from promproxy.sources.cloud_foundry.targets import Inventory, TargetOptions, targets_of
 from promproxy.targets.target import LeftOut, Target
 from tests.sources.cloud_foundry.reference import Expected, expected_targets
 
@@ -167,10 +167,10 @@ class Maker:
             may_be_http=self.one_of((False, True)),
         )
 
-    def style(self) -> Style:
+    def options(self) -> TargetOptions:
         """Any configuration."""
         excluded = self.usually((), (replace_if_empty(self.selector()),))
-        return Style(
+        return TargetOptions(
             source="prod",
             rules=tuple(self.rule() for _ in range(self.random.randint(1, 3))),
             exclude=excluded,
@@ -208,11 +208,11 @@ class PropertyTests(SynchronousTestCase):
     @given(RANDOM)
     def test_exactly_the_targets_of_the_reference(self, random: Random) -> None:
         """No more, no fewer, and each with its id, instance, URL and headers."""
-        found, style = Maker(random).inventory(), Maker(random).style()
-        items = list(targets_of(found, style))
+        found, options = Maker(random).inventory(), Maker(random).options()
+        items = list(targets_of(found, options))
         targets = [item for item in items if isinstance(item, Target)]
         self.assertEqual(
-            sorted(map(as_expected, targets)), expected_targets(found, style), (found, style)
+            sorted(map(as_expected, targets)), expected_targets(found, options), (found, options)
         )
         self.assertEqual({target.source for target in targets} | {"prod"}, {"prod"})
         ids, instances = {t.id for t in targets}, {t.instance for t in targets}
@@ -221,9 +221,9 @@ class PropertyTests(SynchronousTestCase):
     @given(RANDOM)
     def test_app_without_targets_is_explained(self, random: Random) -> None:
         """Whatever the reason is."""
-        found, style = Maker(random).inventory(), Maker(random).style()
+        found, options = Maker(random).inventory(), Maker(random).options()
         for guid, app in found.apps.items():
-            items = list(targets_of(evolve(found, apps={guid: app}), style))
+            items = list(targets_of(evolve(found, apps={guid: app}), options))
             self.assertTrue(any(isinstance(item, (Target, LeftOut)) for item in items))
 
     def test_random_foundations_are_worth_the_trouble(self) -> None:
@@ -231,7 +231,7 @@ class PropertyTests(SynchronousTestCase):
         kinds = {"none": 0, "several": 0, "further": 0, "internal": 0}
         for seed in range(200):
             maker = Maker(Random(seed))
-            targets = expected_targets(maker.inventory(), maker.style())
+            targets = expected_targets(maker.inventory(), maker.options())
             kinds["none"] += not targets
             kinds["several"] += len(targets) > 2
             kinds["further"] += any("/" in target.instance for target in targets)

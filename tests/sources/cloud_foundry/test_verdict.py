@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.outbound.fetch import Answer
 from promproxy.simulation.faults import ANSWERS
-from promproxy.sources.cloud_foundry.verdict import Verdict, judge
+from promproxy.sources.cloud_foundry.verdict import Verdict, classify
 from tests.simulation.support import sample
 from tests.sources.cloud_foundry.support import answer
 
@@ -20,12 +20,12 @@ NOW = 1_700_000_000.0
 
 def verdict(of: Answer) -> Verdict:
     """What is to be done."""
-    return judge(of, NOW).verdict
+    return classify(of, NOW).verdict
 
 
 def wait(**headers: str) -> float | None:
     """How long a 429 with these headers tells us to wait."""
-    return judge(answer(b"slow down", 429, **headers), NOW).wait
+    return classify(answer(b"slow down", 429, **headers), NOW).wait
 
 
 class VerdictTests(SynchronousTestCase):
@@ -43,16 +43,16 @@ class VerdictTests(SynchronousTestCase):
                 (answer(sample("apps")), Verdict.GOOD),
                 (answer(sample("error_400"), 400), Verdict.GIVE_UP),
                 (answer(sample("error_400_per_page"), 400), Verdict.SMALLER_PAGES),
-                (answer(sample("error_401"), 401), Verdict.NEW_TOKEN),
-                (answer(sample("error_401_no_token"), 401), Verdict.NEW_TOKEN),
+                (answer(sample("error_401"), 401), Verdict.REAUTHENTICATE),
+                (answer(sample("error_401_no_token"), 401), Verdict.REAUTHENTICATE),
                 (answer(sample("error_403"), 403), Verdict.GIVE_UP),
                 (answer(sample("error_404"), 404), Verdict.GIVE_UP),
                 (answer(sample("error_404_unknown_request"), 404), Verdict.GIVE_UP),
-                (answer(sample("error_429"), 429), Verdict.ASK_AGAIN),
-                (answer(sample("error_429_unauthenticated"), 429), Verdict.ASK_AGAIN),
-                (answer(sample("error_500"), 500), Verdict.ASK_AGAIN),
-                (answer(sample("error_502_uaa"), 502), Verdict.ASK_AGAIN),
-                (answer(sample("error_503"), 503), Verdict.ASK_AGAIN),
+                (answer(sample("error_429"), 429), Verdict.RETRY),
+                (answer(sample("error_429_unauthenticated"), 429), Verdict.RETRY),
+                (answer(sample("error_500"), 500), Verdict.RETRY),
+                (answer(sample("error_502_uaa"), 502), Verdict.RETRY),
+                (answer(sample("error_503"), 503), Verdict.RETRY),
             ]
         )
 
@@ -60,11 +60,11 @@ class VerdictTests(SynchronousTestCase):
         """Whatever the status, what is no JSON means that the API is down."""
         self.check(
             [
-                (answer(HTML, status), Verdict.ASK_AGAIN)
+                (answer(HTML, status), Verdict.RETRY)
                 for status in (200, 301, 400, 401, 403, 404, 414, 429, 502, 503, 504)
             ]
         )
-        self.check([(answer(b"", 200), Verdict.ASK_AGAIN), (answer(b"[]", 200), Verdict.ASK_AGAIN)])
+        self.check([(answer(b"", 200), Verdict.RETRY), (answer(b"[]", 200), Verdict.RETRY)])
 
     def test_answers_of_the_gorouter(self) -> None:
         """Its 404 never means that something is gone, even in JSON."""
@@ -77,17 +77,17 @@ class VerdictTests(SynchronousTestCase):
         ):
             self.check(
                 [
-                    (answer(b"404 Not Found", status, X_Cf_RouterError=error), Verdict.ASK_AGAIN),
-                    (answer(json, status, X_Cf_RouterError=error), Verdict.ASK_AGAIN),
+                    (answer(b"404 Not Found", status, X_Cf_RouterError=error), Verdict.RETRY),
+                    (answer(json, status, X_Cf_RouterError=error), Verdict.RETRY),
                 ]
             )
 
     def test_every_fault_of_the_simulation_but_two_is_asked_again(self) -> None:
         """A token may have expired; garbage that begins like JSON is found out later."""
-        expected = {"invalid_token": Verdict.NEW_TOKEN, "garbage": Verdict.GOOD}
+        expected = {"invalid_token": Verdict.REAUTHENTICATE, "garbage": Verdict.GOOD}
         for name, fault in ANSWERS.items():
             given_answer = answer(fault.body, fault.status)
-            self.assertIs(verdict(given_answer), expected.get(name, Verdict.ASK_AGAIN), name)
+            self.assertIs(verdict(given_answer), expected.get(name, Verdict.RETRY), name)
 
     def test_page_sizes_that_are_refused(self) -> None:
         """By the Cloud Controller's own limit, or its operator's."""
@@ -119,7 +119,7 @@ class VerdictTests(SynchronousTestCase):
     @given(st.integers(100, 599), st.binary(max_size=40))
     def test_any_answer_is_judged(self, status: int, rest: bytes) -> None:
         """Only a 200 is ever good."""
-        judgement = judge(answer(b"{" + rest, status), NOW)
+        judgement = classify(answer(b"{" + rest, status), NOW)
         self.assertEqual(judgement.verdict is Verdict.GOOD, status == 200)
 
 
@@ -162,7 +162,7 @@ class ReasonTests(SynchronousTestCase):
     """What people are told."""
 
     def reason(self, of: Answer) -> str:
-        return judge(of, NOW).reason
+        return classify(of, NOW).reason
 
     def test_error_of_the_api_with_the_request_s_id(self) -> None:
         """With which its operator finds it in the log."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from promproxy.scrape.results import Record
+from promproxy.scrape.history import TargetRecord
 from tests.fakes import make_target
 
 
-def record(outcome: str = "success", **values: Any) -> Record:
+def record(outcome: str = "success", **values: Any) -> TargetRecord:
     """How a scrape ended."""
-    fields: dict[str, Any] = {"target": make_target(), "prepared": None, "version": 0}
-    return Record(outcome=outcome, **{**fields, **values})
+    fields: dict[str, Any] = {"target": make_target(), "template": None, "version": 0}
+    return TargetRecord(outcome=outcome, **{**fields, **values})

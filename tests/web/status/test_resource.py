@@ -14,7 +14,7 @@ from twisted.web.resource import Resource
 from promproxy import __version__
 from promproxy.errors import SourceError, Unreachable
 from promproxy.registry import Registry
-from promproxy.scrape.results import Results
+from promproxy.scrape.history import ScrapeHistory
 from promproxy.targets.target import Delivery, Dropped, LeftOut
 from promproxy.web.status.resource import MOST_WAITING, ConfigurationText, StatusResource
 from tests.fakes import Caller, FakeOutbound, ScriptedSource, make_registry, make_target, settle
@@ -73,7 +73,7 @@ class StatusTestCase(SynchronousTestCase):
         self.make(registry)
 
     def make(self, registry: Registry) -> None:
-        self.results = Results(registry, FakeOutbound())
+        self.history = ScrapeHistory(registry, FakeOutbound())
         self.written: list[str] = []
         self.is_broken = False
 
@@ -84,7 +84,7 @@ class StatusTestCase(SynchronousTestCase):
             return "a: <secret>\n"
 
         text = ConfigurationText(maybeDeferred, write)
-        self.resource = StatusResource(registry, self.results, text, self.clock)
+        self.resource = StatusResource(registry, self.history, text, self.clock)
         self.resource.putChild(b"", self.resource)
         prefix = Resource()
         self.resource.putChild(b"deep", prefix)
@@ -96,9 +96,9 @@ class StatusTestCase(SynchronousTestCase):
         return Caller(self.resource, self.clock)
 
     def note(self, number: int, outcome: str = "success", **values: Any) -> None:
-        record = self.results.of(self.targets[number])
+        record = self.history.of(self.targets[number])
         said = {"status": 200, "began": NOW - 5, "seconds": 0.25, "size": 57000, "error": None}
-        self.results.note(record, outcome, **{**said, **values})
+        self.history.record(record, outcome, **{**said, **values})
 
     def get(self, uri: str = "/") -> str:
         answer = self.caller.get(uri)
@@ -346,9 +346,9 @@ class TimeTests(SynchronousTestCase):
         registry = make_registry(self.clock, ScriptedSource([Delivery(targets)]))
         registry.start()
         settle(self.clock)
-        results = Results(registry, FakeOutbound())
+        history = ScrapeHistory(registry, FakeOutbound())
         text = ConfigurationText(maybeDeferred, str)
-        self.resource = StatusResource(registry, results, text, self.clock)
+        self.resource = StatusResource(registry, history, text, self.clock)
         self.resource.putChild(b"", self.resource)
 
     def callers(self, count: int) -> list[Caller]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.scrape.results import Record
+from promproxy.scrape.history import TargetRecord
 from promproxy.web.status.query import Query
 from promproxy.web.status.selection import A_STEP, MOST_SORTED, ON_A_PAGE, Selection
 from tests.fakes import make_target
@@ -18,7 +18,7 @@ MANY = [make_target(f"h:{number}") for number in range(1, 2 * MOST_SORTED)]
 
 
 def select(
-    query: Query, records: Mapping[str, Record] | None = None, count: int = len(MANY)
+    query: Query, records: Mapping[str, TargetRecord] | None = None, count: int = len(MANY)
 ) -> Selection:
     selection = Selection(query, (records or {}).get)
     for _ in selection.look_at(MANY[:count]):

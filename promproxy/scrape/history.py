@@ -6,7 +6,7 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from promproxy.errors import ScrapeError
-from promproxy.outbound.client import Outbound, Prepared
+from promproxy.outbound.client import Outbound, RequestTemplate
 from promproxy.registry import Registry
 from promproxy.targets.target import Target
 
@@ -14,15 +14,15 @@ log = Logger()
 
 
 @define(eq=False)
-class Record:
+class TargetRecord:
     """One target. ``outcome`` is ``""`` before its first scrape ended; see `outcome_of` and
     `ScrapeResource` for the others. ``began`` is the clock's; ``status`` is the target's own, 0
     where it gave none; ``error`` says why there was no whole answer.
     """
 
     target: Target
-    prepared: Prepared = field(repr=False)
-    version: int  # of the outbound client, when it prepared this
+    template: RequestTemplate = field(repr=False)
+    version: int  # of the outbound client, when it made this template
     outcome: str = ""
     status: int = 0
     began: float = 0.0
@@ -37,7 +37,7 @@ class Record:
 
 
 @define(eq=False)
-class Results:
+class ScrapeHistory:
     """The records of all targets that were scraped; those of former targets go in time.
 
     So do those of targets that were never listed, once there are ``spare`` of them.
@@ -46,33 +46,33 @@ class Results:
     _registry: Registry
     _outbound: Outbound
     _spare: int = 0
-    _records: dict[str, Record] = field(factory=dict, init=False)
+    _records: dict[str, TargetRecord] = field(factory=dict, init=False)
 
-    def of(self, target: Target) -> Record:
+    def of(self, target: Target) -> TargetRecord:
         """The record of a target of the snapshot."""
         record = self._records.get(target.id)
         if record is None:
             self._forget_former_targets()
-            record = self._records[target.id] = Record(target, *self._prepare(target))
+            record = self._records[target.id] = TargetRecord(target, *self._template(target))
         elif record.version != self._outbound.version:  # under another configuration
             record.target = target
-            record.prepared, record.version = self._prepare(target)
+            record.template, record.version = self._template(target)
         elif record.target is not target:  # delivered anew, and most likely as it was
             if record.target != target:
-                record.prepared = self._outbound.prepare(target)
+                record.template = self._outbound.template_for(target)
             record.target = target
         return record
 
-    def _prepare(self, target: Target) -> tuple[Prepared, int]:
-        return self._outbound.prepare(target), self._outbound.version
+    def _template(self, target: Target) -> tuple[RequestTemplate, int]:
+        return self._outbound.template_for(target), self._outbound.version
 
-    def last(self, target_id: str) -> Record | None:
+    def last(self, target_id: str) -> TargetRecord | None:
         """The record of a target, None where it was not scraped yet."""
         return self._records.get(target_id)
 
-    def note(
+    def record(
         self,
-        record: Record,
+        record: TargetRecord,
         outcome: str,
         *,
         status: int,

@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 
 from promproxy.config import schema
 from promproxy.config.show import yaml_of
-from promproxy.daemon.generation import Generation, GenerationMaker
+from promproxy.daemon.generation import Generation, GenerationBuilder
 from promproxy.daemon.inbound import Inbound, InboundSettings
 from promproxy.daemon.merged import MergedPage
 from promproxy.daemon.profiles import guard_of
@@ -46,7 +46,7 @@ log = Logger()
 
 
 @define(eq=False)
-class Running:
+class Runtime:
     """The registry, both sides of HTTP and the metrics, and what is configured at the moment.
 
     ``load`` reads the configuration anew, in a thread, and raises ConfigError. ``on_state`` is
@@ -54,7 +54,7 @@ class Running:
     configuration wants it.
     """
 
-    _maker: GenerationMaker
+    _builder: GenerationBuilder
     generation: Generation
     _load: Callable[[], schema.Config]
     _on_state: Callable[[str], None]
@@ -74,12 +74,12 @@ class Running:
     _is_stopping: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        config, reactor = self.generation.config, self._maker.reactor
+        config, reactor = self.generation.config, self._builder.reactor
         self._listen = config.listen
         self.registry = Registry(reactor, random.random, self._refreshed)
         self.files = OutputFiles(
             self.registry,
-            self._maker.in_thread,
+            self._builder.in_thread,
             reactor,
             self.metrics.file_written,
             self.generation.outputs,
@@ -87,22 +87,22 @@ class Running:
         process_id = secrets.token_hex(8).encode()
         self._scrapes = ScrapeResource(
             registry=self.registry,
-            outbound=self._maker.outbound,
+            outbound=self._builder.outbound,
             settings=scrape_settings(config.scrape),
             metrics=self.metrics,
             clock=reactor,
             process_id=process_id,
         )
         self._merged = MergedPage(
-            self.registry, self._maker.outbound, self._scrapes, self.metrics, reactor, process_id
+            self.registry, self._builder.outbound, self._scrapes, self.metrics, reactor, process_id
         )
         self._tunnel = TunnelPages(
-            self._maker.tunnel, self.registry, self._scrapes, self.metrics, reactor
+            self._builder.tunnel, self.registry, self._scrapes, self.metrics, reactor
         )
         self._tunnel.use(config)
         self.site = PromproxySite(self._root(), reactor, max_connections=max_connections(config))
         self.inbound = self._make_inbound(self.site)
-        in_thread = self._maker.in_thread
+        in_thread = self._builder.in_thread
         self._watches = (
             FileWatch(reactor, in_thread, lambda: self.inbound.files, self._web_files_changed),
             FileWatch(reactor, in_thread, lambda: self.generation.files, self._files_changed),
@@ -137,7 +137,7 @@ class Running:
     async def _reload(self) -> list[str]:
         self._on_state(RELOADING)
         try:
-            generation, inbound = await self._maker.in_thread(self._next)
+            generation, inbound = await self._builder.in_thread(self._next)
             if self._is_stopping:
                 raise ConfigError("promproxy is stopping")
             self._use_inbound(inbound)
@@ -145,7 +145,7 @@ class Running:
             await self._use(generation)
             log.info("reloaded: {changes}", changes=generation.changes(before))
         except ConfigError as error:
-            log.error("cannot reload, all stays as it was: {error}", error=str(error))
+            log.error("reload failed, keeping the running configuration: {error}", error=str(error))
             self.metrics.reloaded(False)
             raise
         except Exception as error:
@@ -155,12 +155,12 @@ class Running:
         finally:
             if not self._is_stopping:
                 self._on_state(READY)
-        self.metrics.reloaded(True, self._maker.reactor.seconds())
+        self.metrics.reloaded(True, self._builder.reactor.seconds())
         return self._warnings()
 
     def _next(self) -> tuple[Generation, InboundSettings]:
         config = self._load()
-        return self._maker.make(config, self.generation), self.inbound.read(config)
+        return self._builder.build(config, self.generation), self.inbound.read(config)
 
     def _web_files_changed(self) -> Deferred[None]:
         return self._reloads.run(lambda: Deferred.fromCoroutine(self._read_web_file()))
@@ -168,9 +168,11 @@ class Running:
     async def _read_web_file(self) -> None:
         config = self.generation.config
         try:
-            inbound = await self._maker.in_thread(lambda: self.inbound.read(config))
+            inbound = await self._builder.in_thread(lambda: self.inbound.read(config))
         except ConfigError as error:
-            log.error("how callers reach us stays as it was: {error}", error=str(error))
+            log.error(
+                "web configuration not reloaded, keeping the old one: {error}", error=str(error)
+            )
             self.metrics.web_file_read(False)
         else:
             self._use_inbound(inbound)
@@ -180,9 +182,9 @@ class Running:
         self._web_file_is_used()
 
     def _web_file_is_used(self) -> None:
-        self.metrics.web_file_read(True, self._maker.reactor.seconds())
-        if self.inbound.certificate_end is not None:
-            self.metrics.certificate_ends(self.inbound.certificate_end)
+        self.metrics.web_file_read(True, self._builder.reactor.seconds())
+        if self.inbound.certificate_not_after is not None:
+            self.metrics.certificate_ends(self.inbound.certificate_not_after)
 
     def _files_changed(self) -> Deferred[None]:
         return self._reloads.run(lambda: Deferred.fromCoroutine(self._take_up_files()))
@@ -191,11 +193,14 @@ class Running:
         """Secrets, certificates and keys on our side of targets and APIs may have been renewed."""
         before = self.generation
         try:
-            generation = await self._maker.in_thread(
-                lambda: self._maker.make(before.config, before)
+            generation = await self._builder.in_thread(
+                lambda: self._builder.build(before.config, before)
             )
         except ConfigError as error:
-            log.error("credentials and certificates stay as they were: {error}", error=str(error))
+            log.error(
+                "credentials and certificates not reloaded, keeping the old ones: {error}",
+                error=str(error),
+            )
             return
         renewed = generation.renewed(before)
         if renewed and not self._is_stopping:
@@ -235,14 +240,14 @@ class Running:
 
     def _supply(self, changed: Collection[str] = ()) -> None:
         """Hand over profiles and sources; those in ``changed`` had other settings before."""
-        generation, outbound = self.generation, self._maker.outbound
+        generation, outbound = self.generation, self._builder.outbound
         outbound.use(
-            {name: made.thing for name, made in generation.profiles.items()},
-            unsettled={*changed, *outbound.unsettled} & generation.sources.keys(),
+            {name: built.value for name, built in generation.profiles.items()},
+            pinned_sources={*changed, *outbound.pinned_sources} & generation.sources.keys(),
             guard=guard_of(generation.config),
         )
-        self.registry.use(
-            [made.thing for made in generation.sources.values()],
+        self.registry.set_sources(
+            [built.value for built in generation.sources.values()],
             generation.render,
             generation.config.discovery.startup_grace,
         )
@@ -261,22 +266,22 @@ class Running:
     def _refreshed(self, source: str, seconds: float, succeeded: bool) -> None:
         self.metrics.refreshed(source, seconds, succeeded)
         if succeeded:
-            self._maker.outbound.settled(source)
+            self._builder.outbound.unpin(source)
         self._update_files()
 
     def _update_files(self) -> None:
-        self.files.update(self._maker.outbound.unsettled)
+        self.files.update(self._builder.outbound.pinned_sources)
 
     def _root(self) -> Resource:
         """The tree of pages as the newest configuration wants it."""
         config, registry = self.generation.config, self.registry
-        documents = DocumentCache(self._maker.in_thread, self.generation.outputs.own_entries)
+        documents = DocumentCache(self._builder.in_thread, self.generation.outputs.own_entries)
         pages = Pages(
             status=StatusResource(
                 registry,
-                self._scrapes.results,
-                ConfigurationText(self._maker.in_thread, lambda: yaml_of(config)),
-                self._maker.reactor,
+                self._scrapes.history,
+                ConfigurationText(self._builder.in_thread, lambda: yaml_of(config)),
+                self._builder.reactor,
             ),
             discovery=DiscoveryResource(registry, documents, config.discovery.address),
             scrape=self._scrapes,
@@ -287,7 +292,7 @@ class Running:
             refresh=RefreshResource(registry),
             reload=ReloadResource(self.reload),
             invalidate=InvalidateResource(registry),
-            targets=TargetsResource(registry, self._scrapes.results),
+            targets=TargetsResource(registry, self._scrapes.history),
             pushprox=self._tunnel.pages,
         )
         # Prometheus may go on for minutes with the paths that it was told before.
@@ -303,22 +308,22 @@ class Running:
         await self.registry.stop()
         await self._last_heads()
         idle = self._scrapes.when_idle()
-        idle.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
+        idle.addTimeout(STOP_SECONDS, self._builder.reactor, onTimeoutCancel=lambda *_: None)
         await idle
         self._scrapes.cancel_all()
         self._merged.cancel_all()
         writing = Deferred.fromCoroutine(self.files.close())
-        writing.addTimeout(STOP_SECONDS, self._maker.reactor, onTimeoutCancel=lambda *_: None)
+        writing.addTimeout(STOP_SECONDS, self._builder.reactor, onTimeoutCancel=lambda *_: None)
         await writing
-        await self._maker.outbound.close()
+        await self._builder.outbound.close()
         await gatherResults([agent.close() for agent in self.generation.agents])
         self.inbound.stop()
 
     async def _last_heads(self) -> None:
         """Wait for them: with a socket from systemd a restart fails no caller."""
-        end = self._maker.reactor.seconds() + LAST_HEADS_SECONDS
-        while self.site.connections.are_heads_due and self._maker.reactor.seconds() < end:
-            await deferLater(self._maker.reactor, _LOOK_SECONDS)
+        end = self._builder.reactor.seconds() + LAST_HEADS_SECONDS
+        while self.site.connections.has_pending_heads and self._builder.reactor.seconds() < end:
+            await deferLater(self._builder.reactor, _LOOK_SECONDS)
 
 
 def scrape_settings(config: schema.Scrape) -> ScrapeSettings:
