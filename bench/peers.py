@@ -205,7 +205,7 @@ def python(program: str) -> Python:
     program = str(Path(shutil.which(program) or program).absolute())
     code = """
 import importlib.metadata as m, json, platform
-names = ["twisted", "treq", "httptools", "attrs", "pyopenssl", "cryptography"]
+names = ["twisted", "treq", "attrs", "pyopenssl", "cryptography"]
 print(json.dumps({"python": platform.python_version(), **{n: m.version(n) for n in names}}))
 """
     done = subprocess.run([program, "-c", code], capture_output=True, text=True)

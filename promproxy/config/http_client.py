@@ -25,6 +25,7 @@ from promproxy.config.read import (
     setting,
     text,
 )
+from promproxy.http.grammar import TOKEN
 from promproxy.outbound.no_proxy import NoProxy
 from promproxy.secret import Secret
 
@@ -82,9 +83,7 @@ class BasicAuth:
 class Authorization:
     """An ``Authorization`` header of any type."""
 
-    type: str = setting(
-        matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "a word"), default="Bearer", doc="the scheme"
-    )
+    type: str = setting(matching(TOKEN.decode(), "a word"), default="Bearer", doc="the scheme")
     credentials: Secret = setting(secret, doc="what follows the scheme")
 
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
+from promproxy.http.grammar import FIELD_LINE, FIELD_VALUE
+
 #: Bytes of one chunk-size line with its extensions, and of all trailer lines together.
 MAX_CHUNK_LINE = 4096
 MAX_TRAILERS = 16384
 
 # A chunk size has at most 15 digits, so it stays below 2**60.
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;%b)?\r\n" % FIELD_VALUE)
 _PLAIN_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
-_TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+_TRAILER_LINE = re.compile(FIELD_LINE)
 
 
 Piece = bytes | memoryview  # the latter so that large ones need not be copied

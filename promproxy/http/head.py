@@ -1,9 +1,7 @@
-"""A complete answer head, parsed by httptools and judged here. Pure.
+"""A complete answer head: checked by its grammar, split into fields, and its framing decided. Pure.
 
-httptools 0.9 (llhttp) and 0.1.1 (http-parser, Debian 12) accept different things: the older one
-takes bare LF and CR, folded lines, control bytes, spaces in names and short status codes. So
-httptools only takes the head apart; what is acceptable and how the body is framed is decided
-here, the same for both.
+What any other reader could understand differently is refused: bare LF and CR, folded lines, control
+bytes, spaces in names, more than one length.
 """
 
 from __future__ import annotations
@@ -11,9 +9,9 @@ from __future__ import annotations
 import re
 
 from attrs import frozen
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from promproxy.errors import BadUpstream
+from promproxy.http.grammar import FIELD_LINE, FIELD_VALUE, TOKEN
 
 #: What ``Head.length`` says of a body that is chunked, or that ends with the connection.
 CHUNKED = -1
@@ -22,11 +20,11 @@ UNTIL_CLOSE = -2
 _MAX_LENGTH_DIGITS = 18
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
-# RFC 9112, sections 4 and 5: visible bytes, spaces and tabs; no folded lines.
-_GRAMMAR = re.compile(
-    rb"HTTP/1\.[01] [1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?\r\n"
-    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n"
+# RFC 9112, sections 4 and 5.
+_HEAD = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (%b))?\r\n((?:%b)*)\r\n" % (FIELD_VALUE, FIELD_LINE)
 )
+_FIELD = re.compile(rb"(%b):[ \t]*([^\r]*)\r\n" % TOKEN)
 
 
 @frozen
@@ -47,43 +45,22 @@ class Head:
     keep_alive: bool
 
 
-class _Sink:
-    """What httptools calls while it takes a head apart."""
-
-    __slots__ = ("headers", "phrase")
-
-    def __init__(self) -> None:
-        self.phrase = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-
-    def on_status(self, phrase: bytes) -> None:
-        self.phrase = phrase
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
-
-
 def parse_head(raw: bytes, *, head_only: bool) -> Head:
     """Parse an answer head, from ``HTTP/1.`` up to and with its blank line.
 
     ``head_only`` says that the request was a HEAD (or CONNECT). Raises :class:`BadUpstream`.
     """
-    if not _GRAMMAR.fullmatch(raw):
+    match = _HEAD.fullmatch(raw)
+    if match is None:
         raise BadUpstream("malformed answer head")
-    minor, code = raw[7] - 48, int(raw[9:12])
+    minor, code = int(match[1]), int(match[2])
     if code == 101:
         raise BadUpstream("answer switches protocols")
-    sink = _Sink()
-    parser = HttpResponseParser(sink)
-    try:
-        parser.feed_data(raw)
-    except (HttpParserError, HttpParserUpgrade) as error:
-        raise BadUpstream(_complaint(raw)) from error
-    headers = sink.headers
+    headers = _FIELD.findall(match[4])
     length, keep_alive = _framing_of(minor, headers)
     if head_only or code < 200 or code in (204, 304):
         length = 0
-    return Head(minor, code, sink.phrase, headers, length, keep_alive and length != UNTIL_CLOSE)
+    return Head(minor, code, match[3] or b"", headers, length, keep_alive and length != UNTIL_CLOSE)
 
 
 def _framing_of(minor: int, headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
@@ -113,10 +90,3 @@ def _framing_of(minor: int, headers: list[tuple[bytes, bytes]]) -> tuple[int, bo
         return length, minor == 1
     words = {word.strip() for word in options.split(b",")}
     return length, b"close" not in words and (minor == 1 or b"keep-alive" in words)
-
-
-def _complaint(raw: bytes) -> str:
-    """Why httptools refused this head, as far as an operator wants to know."""
-    lower = raw.lower()
-    lengths = lower.count(b"\r\ncontent-length:") + lower.count(b"\r\ntransfer-encoding:")
-    return "conflicting lengths" if lengths > 1 else "malformed answer head"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from promproxy.http.grammar import FIELD_VALUE, TOKEN
 from promproxy.outbound.origin import Origin
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_TOKEN = re.compile(TOKEN)
+_VALUE = re.compile(FIELD_VALUE)
 _TARGET = re.compile(rb"[!-~]+")
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from promproxy.errors import PromproxyError
+from promproxy.http.grammar import TOKEN
 from promproxy.http.head import CHUNKED
 
 MAX_HEAD = 16384  # bytes, as Twisted has it
@@ -26,8 +27,8 @@ CONNECT_HINT = (
 METHODS = (b"GET", b"HEAD", b"POST")
 
 # RFC 9112, sections 3 and 5: no folded lines, no space before a colon, no bare CR or LF.
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) (HTTP/1\.[01])")
-_FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\0\r\n]*\r\n)*")
+_REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) (HTTP/1\.[01])" % TOKEN)
+_FIELDS = re.compile(rb"(?:%b:[^\0\r\n]*\r\n)*" % TOKEN)
 
 #: Which field has a caller's credentials for us: the second one where we are a proxy to them.
 AUTHORIZATION, PROXY_AUTHORIZATION = b"authorization", b"proxy-authorization"

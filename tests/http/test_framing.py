@@ -262,7 +262,7 @@ class TableTests(SynchronousTestCase):
             (BAD_TABLE["101"], "answer switches protocols"),
             (BAD_TABLE["only interim"], "connection closed without an answer"),
             (BAD_TABLE["gzip, chunked"], "unknown transfer encoding"),
-            (BAD_TABLE["length with a sign"], "malformed answer head"),
+            (BAD_TABLE["length with a sign"], "malformed length"),
         ):
             reader = ResponseReader()
             reader.feed(data)

@@ -1,4 +1,4 @@
-"""Answer heads against what httptools 0.9, which read them until 0.1, made of each.
+"""Answer heads against what httptools 0.9 made of each; only the words of some refusals differ.
 
 `heads.json` holds the heads of `test_framing`'s tables and damaged ones that hypothesis made, each
 with what came of it, and with what came of it for an answer to HEAD where that differs.
