@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from promproxy.config import schema
@@ -31,6 +30,7 @@ from promproxy.outbound.client import Outbound, Profile
 from promproxy.sources import Source
 from promproxy.targets.document import EntryStyle
 from promproxy.targets.target import Target
+from promproxy.timing.threads import InThread
 from promproxy.tunnel.agent import TunnelAgent
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class GenerationBuilder:
     """
 
     reactor: Any
-    in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    in_thread: InThread
     outbound: Outbound
     tunnel: TunnelAgent
     scheme: str = "http"

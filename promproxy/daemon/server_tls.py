@@ -12,6 +12,7 @@ from typing import Any
 from OpenSSL import SSL, crypto
 
 from promproxy.config.web_file import TlsServer
+from promproxy.daemon.pem import key_pair_in
 from promproxy.errors import ConfigError
 from promproxy.server.tls import ServerContext, sans_of
 
@@ -46,7 +47,6 @@ def make_server_context(settings: TlsServer) -> ServerContext:
     context.set_session_id(os.urandom(16))  # without one, no certificate goes with a ticket
     context.set_alpn_select_callback(_choose_protocol)
     _use_certificate(context, settings)
-    context.not_after = _end_of(settings.cert_file)
     if settings.client_ca_file is not None:
         _use_authorities(context, settings.client_ca_file)
     context.set_verify(_MODES[settings.client_auth_type], _verifier(settings))
@@ -58,27 +58,14 @@ def _choose_protocol(_connection: object, offered: Sequence[bytes]) -> Any:
     return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
-def _use_certificate(context: SSL.Context, settings: TlsServer) -> None:
-    _check_readable(settings.cert_file, settings.key_file)
-    # Else OpenSSL would ask for a passphrase at the terminal.
-    context.set_passwd_cb(lambda *_: b"")
-    try:
-        context.use_certificate_chain_file(str(settings.cert_file))
-    except SSL.Error as error:
-        raise ConfigError(f"{settings.cert_file}: holds no certificate in PEM") from error
-    try:
-        context.use_privatekey_file(str(settings.key_file))
-    except SSL.Error as error:
-        raise ConfigError(
-            f"{settings.key_file}: holds no key in PEM, without a passphrase, that belongs to "
-            f"{settings.cert_file}"
-        ) from error
-
-
-def _end_of(file: Path) -> float:
-    certificate = crypto.load_certificate(crypto.FILETYPE_PEM, file.read_bytes())
-    moment = datetime.strptime((certificate.get_notAfter() or b"").decode(), "%Y%m%d%H%M%SZ")
-    return moment.replace(tzinfo=timezone.utc).timestamp()
+def _use_certificate(context: ServerContext, settings: TlsServer) -> None:
+    pair = key_pair_in(settings.cert_file, settings.key_file)
+    context.use_certificate(pair.certificate)
+    for certificate in pair.chain:
+        context.add_extra_chain_cert(certificate)
+    context.use_privatekey(pair.key)
+    end = datetime.strptime((pair.certificate.get_notAfter() or b"").decode(), "%Y%m%d%H%M%SZ")
+    context.not_after = end.replace(tzinfo=timezone.utc).timestamp()
 
 
 def _use_authorities(context: SSL.Context, file: Path) -> None:

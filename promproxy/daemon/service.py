@@ -34,6 +34,7 @@ from promproxy.server.passwords import THREADS
 from promproxy.server.site import PromproxySite
 from promproxy.systemd.notify import READY, STOPPING
 from promproxy.systemd.sockets import inherited_endpoint
+from promproxy.targets.netloc import netloc
 from promproxy.tunnel.agent import TunnelAgent
 
 T = TypeVar("T")
@@ -139,10 +140,8 @@ def address_text(address: IAddress) -> str:
     """Such as ``127.0.0.1:8080``, ``[::1]:8080`` or the path of a socket."""
     if isinstance(address, UNIXAddress):
         return str(fsdecode(address.name or b""))
-    if isinstance(address, IPv6Address):
-        return f"[{address.host}]:{address.port}"
-    if isinstance(address, IPv4Address):
-        return f"{address.host}:{address.port}"
+    if isinstance(address, IPv4Address | IPv6Address):
+        return netloc(address.host, address.port)
     return str(address)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve, field, frozen
-from twisted.internet.defer import Deferred
 
 from promproxy.config import cloud_foundry, schema
 from promproxy.config.http_client import HttpClient
@@ -31,6 +29,7 @@ from promproxy.sources.files import FilesSource
 from promproxy.sources.groups import GroupRules
 from promproxy.sources.http_sd import HttpSdSource
 from promproxy.sources.pushprox.source import PushProxSource
+from promproxy.timing.threads import InThread
 from promproxy.tunnel.agent import TunnelAgent
 
 
@@ -42,7 +41,7 @@ class SourceBuilder:
     """
 
     reactor: Any
-    in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    in_thread: InThread
     outbound: Outbound
     tunnel: TunnelAgent
     promregator_labels: bool

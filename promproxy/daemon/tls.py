@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from attrs import define, field
-from OpenSSL import SSL, crypto
 from twisted.internet.ssl import (
-    Certificate,
     TLSVersion,
     platformTrust,
     trustRootFromCertificates,
@@ -19,15 +15,12 @@ from twisted.internet.ssl import (
 
 from promproxy.config.files import files_in
 from promproxy.config.http_client import TlsConfig
+from promproxy.daemon.pem import certificates_in, key_pair_in
 from promproxy.disk.file_watch import digests_of
-from promproxy.errors import ConfigError
 from promproxy.outbound.tls import TLSProfile, make_tls_profile
 
 MakeTLSProfile = Callable[[TlsConfig], TLSProfile]
 
-_PEM_CERTIFICATE = re.compile(
-    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
-)
 _VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
 
 
@@ -54,7 +47,8 @@ def load_tls_profile(tls: TlsConfig) -> TLSProfile:
     """One profile, from the files that the settings name. Raises ConfigError."""
     options: dict[str, Any] = {"raiseMinimumTo": _VERSIONS[tls.min_version]}
     if tls.cert_file is not None and tls.key_file is not None:
-        options.update(_client_certificate(tls.cert_file, tls.key_file))
+        pair = key_pair_in(tls.cert_file, tls.key_file)
+        options.update(privateKey=pair.key, certificate=pair.certificate, extraCertChain=pair.chain)
     return make_tls_profile(
         trust_root=_trust_root(tls), server_name=tls.server_name or None, **options
     )
@@ -65,37 +59,4 @@ def _trust_root(tls: TlsConfig) -> Any:
         return None
     if tls.ca_file is None:
         return platformTrust()
-    return trustRootFromCertificates(_certificates(tls.ca_file))
-
-
-def _client_certificate(cert_file: Path, key_file: Path) -> dict[str, Any]:
-    chain = [certificate.original for certificate in _certificates(cert_file)]
-    try:
-        # An empty passphrase, else OpenSSL would ask for one at the terminal.
-        key = crypto.load_privatekey(crypto.FILETYPE_PEM, _read(key_file), b"")
-        context = SSL.Context(SSL.TLS_METHOD)
-        context.use_certificate(chain[0])
-        context.use_privatekey(key)
-        context.check_privatekey()
-    except (crypto.Error, SSL.Error, ValueError) as error:
-        raise ConfigError(
-            f"{key_file}: holds no key in PEM, without a passphrase, that belongs to {cert_file}"
-        ) from error
-    return {"privateKey": key, "certificate": chain[0], "extraCertChain": chain[1:]}
-
-
-def _certificates(file: Path) -> list[Any]:
-    try:
-        found = [Certificate.loadPEM(pem) for pem in _PEM_CERTIFICATE.findall(_read(file))]
-    except (crypto.Error, ValueError) as error:
-        raise ConfigError(f"{file}: holds a broken certificate") from error
-    if not found:
-        raise ConfigError(f"{file}: holds no certificate in PEM")
-    return found
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    return trustRootFromCertificates(certificates_in(tls.ca_file))

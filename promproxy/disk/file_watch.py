@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from promproxy.timing.threads import InThread
+
 LOOK_SECONDS = 5.0
 
 log = Logger()
@@ -36,7 +38,7 @@ class FileWatch:
     """
 
     _clock: Any
-    _in_thread: Callable[[Callable[[], Mapping[Path, bytes]]], Deferred[Mapping[Path, bytes]]]
+    _in_thread: InThread
     _files: Callable[[], Iterable[Path]]
     _on_change: Callable[[], Deferred[None]]
     _seen: Mapping[Path, bytes] = field(factory=dict, init=False)

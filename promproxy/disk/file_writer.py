@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -12,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from promproxy.disk.atomic_file import write_atomically
+from promproxy.timing.threads import InThread
 
 SECONDS_BEFORE_RETRY = 10.0
 MAX_DUTY_CYCLE = 0.1  # that writing takes at most
@@ -30,7 +30,7 @@ class FileWriter:
 
     path: Path
     _mode: int
-    _in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    _in_thread: InThread
     _clock: IReactorTime
     _on_end: Callable[[bool], None]
     _next: Callable[[], bytes] | None = field(default=None, init=False)

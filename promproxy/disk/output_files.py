@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, gatherResults
@@ -23,6 +22,7 @@ from promproxy.registry import Registry
 from promproxy.targets.document import document_for
 from promproxy.targets.snapshot import Snapshot
 from promproxy.targets.target import Delivery
+from promproxy.timing.threads import InThread
 
 STATE_MODE = 0o600
 FILE_SD_MODE = 0o644  # Prometheus reads it, as another user
@@ -61,7 +61,7 @@ class OutputFiles:
     """
 
     _registry: Registry
-    _in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    _in_thread: InThread
     _clock: IReactorTime
     _on_write: Callable[[str, bool], None]
     settings: OutputSettings

@@ -19,6 +19,7 @@ from promproxy.outbound.origin import HttpProxy, Origin, Router
 from promproxy.outbound.request import render_headers, start_request
 from promproxy.outbound.response import Response
 from promproxy.outbound.tokens import Tokens
+from promproxy.targets.netloc import DEFAULT_PORTS
 from promproxy.targets.target import Target
 
 REMEMBERED_ORIGINS = 16384
@@ -240,5 +241,5 @@ def router_from(url: str) -> Router | None:
     if not url:
         return None
     parts = urlsplit(url)
-    default = 443 if parts.scheme == "https" else 80
-    return Router(scheme=parts.scheme, host=parts.hostname or "", port=parts.port or default)
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    return Router(scheme=parts.scheme, host=parts.hostname or "", port=port)

@@ -16,8 +16,7 @@ from attrs.validators import in_, matches_re
 
 from promproxy.outbound.networks import Networks
 from promproxy.outbound.no_proxy import NoProxy
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
+from promproxy.targets.netloc import DEFAULT_PORTS, netloc
 
 #: A host as it may stand in a Host header; an IPv6 address is written without brackets.
 _HOST = re.compile(r"[A-Za-z0-9._~:\-]+")
@@ -27,9 +26,7 @@ _port = in_(range(1, 65536))
 
 
 def _authority(host: str, port: int, scheme: str = "") -> bytes:
-    name = f"[{host}]" if ":" in host else host
-    text = name if DEFAULT_PORTS.get(scheme) == port else f"{name}:{port}"
-    return text.encode("ascii")
+    return netloc(host, port, scheme).encode("ascii")
 
 
 def is_address(host: str) -> bool:

@@ -32,7 +32,7 @@ _failure: Callable[[Exception], Failure] = Failure
 _DONE = _failure(ResponseDone())
 
 
-class Source(TypingProtocol):
+class BodySource(TypingProtocol):
     """What an answer needs of the connection it comes from."""
 
     def pause(self) -> None:
@@ -83,7 +83,7 @@ class Response:
         "version",
     )
 
-    def __init__(self, head: Head, source: Source) -> None:
+    def __init__(self, head: Head, source: BodySource) -> None:
         self.version = (b"HTTP", 1, head.minor)
         self.code = head.code
         self.phrase = head.phrase
@@ -92,7 +92,7 @@ class Response:
         self.request: IClientRequest | None = None
         self.previousResponse: IResponse | None = None
         self._headers: Headers | None = None
-        self._source: Source | None = source
+        self._source: BodySource | None = source
         self._asked = False  # for the body
         self._body: IProtocol | None = None
         self._held: list[Piece] = []

@@ -9,6 +9,8 @@ import re
 
 from attrs import frozen
 
+from promproxy.targets.netloc import DEFAULT_PORTS, bracketed, netloc
+
 _URI = re.compile(rb"(https?)://([^/?#@]*)(/[^?#]*)?(?:\?([^#]*))?", re.IGNORECASE)
 _AUTHORITY = re.compile(r"([A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
 
@@ -31,7 +33,7 @@ def read_absolute(uri: bytes) -> AbsoluteUri | None:
     if match is None or authority is None:
         return None
     scheme = match[1].decode().lower()
-    port = int(authority[2] or (443 if scheme == "https" else 80))
+    port = int(authority[2] or DEFAULT_PORTS[scheme])
     if not 0 < port < 65536:
         return None
     path, query = match[3] or b"/", match[4] or b""
@@ -48,8 +50,7 @@ def split_absolute(uri: bytes) -> tuple[bytes, bytes]:
 
 def is_own(authority: bytes, address: str, host: str, port: int) -> bool:
     """Whether it is ours: the announced ``address``, or where the connection was made to."""
-    written = f"[{host}]" if ":" in host else host
-    ours = {address.lower(), f"{written}:{port}".lower(), f"localhost:{port}"}
+    ours = {address, netloc(host, port), netloc("localhost", port)}
     if port == 80:
-        ours |= {written.lower(), "localhost"}
-    return authority.decode("latin-1").lower() in ours - {""}
+        ours |= {bracketed(host), "localhost"}
+    return authority.decode("latin-1").lower() in {name.lower() for name in ours if name}

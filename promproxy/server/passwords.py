@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 
 from promproxy.errors import PromproxyError
 from promproxy.secret import Secret
+from promproxy.timing.threads import InThread
 
 #: Checks that run or wait at a time. More would wait longer than a scrape does.
 MAX_CHECKS = 32
@@ -42,7 +43,7 @@ class CheckQueue:
     ``in_thread`` is given what blocks.
     """
 
-    _in_thread: Callable[[Callable[[], bool]], Deferred[bool]]
+    _in_thread: InThread
     _limit: int = MAX_CHECKS
     _count: int = field(default=0, init=False)
     is_stopped: bool = field(default=False, init=False)

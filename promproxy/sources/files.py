@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, TypeVar
 
 import yaml
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
@@ -18,9 +17,9 @@ from promproxy.sources.building import deliver
 from promproxy.sources.groups import GroupRules, targets_from_groups
 from promproxy.sources.json_array import json_array_elements
 from promproxy.targets.target import Delivery, Dropped, Target
+from promproxy.timing.threads import InThread
 
 T = TypeVar("T")
-InThread = Callable[[Callable[[], T]], "Deferred[T]"]
 
 # libyaml reads 10 000 groups in 0.3 s, the loader in Python takes 1.7 s. All scalars are strings,
 # as Prometheus takes them: `shard: 1` is a label with the value "1".
@@ -50,7 +49,7 @@ class FilesSource:
     _paths: tuple[Path, ...]
     _rules: GroupRules
     _clock: IReactorTime
-    _in_thread: InThread[Any]
+    _in_thread: InThread
     _seen: tuple[_FileState, ...] | None = field(default=None, init=False)
     _delivery: Delivery = field(default=Delivery(()), init=False)
 

@@ -16,6 +16,7 @@ from attrs import frozen
 from promproxy.errors import SourceError
 from promproxy.targets.ids import endpoint_suffix, safe_id
 from promproxy.targets.labels import passed_labels, problem_with_label, shown
+from promproxy.targets.netloc import DEFAULT_PORTS, netloc
 from promproxy.targets.target import Dropped, Target
 
 # All of a group's targets have its labels, so a short document may stand for a lot of memory.
@@ -123,7 +124,7 @@ def _endpoint(raw: Mapping[object, object]) -> _Endpoint | str:
             return "target_labels"
     scheme = steering.get("__scheme__") or "http"
     path = steering.get("__metrics_path__") or "/metrics"
-    if scheme not in ("http", "https"):
+    if scheme not in DEFAULT_PORTS:
         return "target_scheme"
     params = {k[len(_PARAM) :]: v for k, v in steering.items() if k.startswith(_PARAM)}
     return _Endpoint(
@@ -141,8 +142,7 @@ def _is_allowed(host: str, patterns: tuple[str, ...]) -> bool:
 def _target(
     host: str, port: int, endpoint: _Endpoint, labels: Mapping[str, str], rules: GroupRules
 ) -> Target:
-    written = f"[{host}]" if ":" in host else host
-    name = f"{written}:{port}{endpoint_suffix(endpoint.path, endpoint.query)}"
+    name = f"{netloc(host, port)}{endpoint_suffix(endpoint.path, endpoint.query)}"
     return Target(
         id=safe_id(f"{rules.source}/{name}"),
         source=rules.source,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -18,6 +18,7 @@ from promproxy.outbound.document import DocumentClient
 from promproxy.sync.groups import target_counts
 from promproxy.sync.metrics import Figures
 from promproxy.timing.slices import in_slices
+from promproxy.timing.threads import InThread
 
 log = Logger()
 
@@ -43,7 +44,7 @@ class Follower:
     paths: OutputPaths
     figures: Figures
     clock: IReactorTime
-    in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    in_thread: InThread
     failures: int = field(default=0, init=False)
     _errors: list[str] = field(factory=list, init=False)
     _written: tuple[int, ...] | None = field(default=None, init=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -35,10 +35,15 @@ class Snapshot:
     @classmethod
     def of(cls, listings: Mapping[str, SourceTargets]) -> Snapshot:
         """The snapshot that has exactly these listings."""
+        # From the end, so that of equal ids the first one wins.
         by_id: dict[str, Target] = {}
         for listing in reversed(list(listings.values())):
             by_id.update((target.id, target) for target in reversed(listing.delivery.targets))
         return cls(listings, by_id)
+
+    def targets(self) -> Iterator[Target]:
+        """All that are served, in the order of the configuration and of each delivery."""
+        return reversed(list(self.by_id.values()))  # filled from its end, see `of`
 
     def entries(self, source: str | None = None) -> list[bytes]:
         """The discovery entries of one source, or of all; none for an unknown source."""

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from attrs.validators import in_
 
 from promproxy.targets.ids import is_valid_id
+from promproxy.targets.netloc import DEFAULT_PORTS, netloc
 
 
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
@@ -29,7 +30,7 @@ class Target:
 
     id: str = field(validator=_check_id)
     source: str
-    scheme: str = field(validator=in_(("http", "https")))
+    scheme: str = field(validator=in_(DEFAULT_PORTS))
     host: str
     port: int
     path: str
@@ -44,9 +45,7 @@ class Target:
     @property
     def netloc(self) -> str:
         """``host:port`` as a URL writes it, the port left out where it is the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.scheme == "https" else 80
-        return host if self.port == default else f"{host}:{self.port}"
+        return netloc(self.host, self.port, self.scheme)
 
     @property
     def url(self) -> str:

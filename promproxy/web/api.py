@@ -45,9 +45,7 @@ class TargetsResource(Resource):
             return _answer(
                 request, 400, {"status": "error", "errorType": "bad_data", "error": str(error)}
             )
-        # The snapshot is filled from its end, so that the first of equal ids wins.
-        targets = reversed(list(self._registry.snapshot.by_id.values()))
-        page = islice(targets, offset, offset + limit)
+        page = islice(self._registry.snapshot.targets(), offset, offset + limit)
         data = {"activeTargets": self._active(page)}
         return _answer(request, 200, {"status": "success", "data": data})
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -26,9 +26,9 @@ from promproxy.server.answers import (
 from promproxy.server.request import CallerRequest
 from promproxy.targets.document import Document, document_for, valid_address
 from promproxy.targets.snapshot import Snapshot
+from promproxy.timing.threads import InThread
 
 T = TypeVar("T")
-InThread = Callable[[Callable[[], T]], "Deferred[T]"]
 
 MOST_ADDRESSES = 8
 ANSWER_SECONDS = 60.0  # whoever reads a document more slowly is no Prometheus
@@ -51,7 +51,7 @@ class DocumentCache:
     Joining, hashing and compressing take a moment for 100 000 targets, so they run in a thread.
     """
 
-    _in_thread: InThread[Any]
+    _in_thread: InThread
     _own_entries: Sequence[bytes]
     _snapshot: Snapshot | None = field(default=None, init=False)
     _by_address: OrderedDict[str, dict[str | None, _Rendered]] = field(

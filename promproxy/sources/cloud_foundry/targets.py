@@ -20,6 +20,7 @@ from promproxy.sources.cloud_foundry.routes import choose_route
 from promproxy.sources.cloud_foundry.rules import Endpoint, Rule, Selector, endpoints_of
 from promproxy.targets.ids import endpoint_suffix, safe_id
 from promproxy.targets.labels import problem_with_label, shown
+from promproxy.targets.netloc import DEFAULT_PORTS
 from promproxy.targets.target import Dropped, LeftOut, Target
 
 TEMPLATE_FIELDS = (
@@ -208,7 +209,7 @@ class _AppTargets:
         if internal:
             port = endpoint.port or endpoint.rule.internal_port or 8080
             return _Address("http", host, port, path, query, url, internal=True)
-        port = 443 if endpoint.scheme == "https" else 80
+        port = DEFAULT_PORTS[endpoint.scheme]
         return _Address(endpoint.scheme, host, port, path, query, url, internal=False)
 
     def _target(

@@ -18,6 +18,7 @@ from promproxy.scrape.history import ScrapeHistory
 from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
 from promproxy.server.request import CallerRequest
 from promproxy.timing.slices import in_slices
+from promproxy.timing.threads import InThread
 from promproxy.web.status.html import Html
 from promproxy.web.status.page import Status, configuration_page, status_page
 from promproxy.web.status.query import CONFIGURATION, Query
@@ -44,7 +45,7 @@ _HEADERS = {
 class ConfigurationText:
     """The configuration in words, written once in a thread when someone wants to see it."""
 
-    _in_thread: Callable[[Callable[[], str]], Deferred[str]]
+    _in_thread: InThread
     _write: Callable[[], str]
     _text: str | None = field(default=None, init=False)
 
@@ -105,9 +106,7 @@ class StatusResource(Resource):
         registry = self._registry
         snapshot = registry.snapshot
         selection = Selection(query, self._history.last)
-        # The snapshot is filled from its end, so that the first of equal ids wins.
-        targets = reversed(list(snapshot.by_id.values()))
-        await in_slices(selection.look_at(targets), self._clock)
+        await in_slices(selection.look_at(snapshot.targets()), self._clock)
         rows = source_rows(registry.states, snapshot.listings, selection.healths)
         return status_page(
             Status(rows, registry.pending_sources(), selection, self._clock.seconds())
