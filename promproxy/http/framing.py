@@ -86,9 +86,9 @@ class ResponseReader:
             while self._body is None:
                 seen = len(self._partial)
                 data = self._partial + data
-                end = data.find(b"\r\n\r\n", max(0, seen - 3)) + 4
-                if end == 3:
-                    self._check_partial(data, seen)
+                end = _end_of_head(data, max(0, seen - 2))
+                if end < 0:
+                    self._check_partial(data)
                     self._partial = data
                     return b""
                 self._partial = b""
@@ -120,13 +120,19 @@ class ResponseReader:
             self._body = ContentLengthBody(head.length)
 
     @staticmethod
-    def _check_partial(data: bytes, seen: int) -> None:
+    def _check_partial(data: bytes) -> None:
         """Refuse at once what can never become a head, in place of waiting for its end."""
         if not data.startswith(_START[: len(data)]):
             raise BadUpstream("not an HTTP answer")
         # A whole head has at most MAX_HEAD bytes, of which one at least is missing.
         if len(data) >= MAX_HEAD:
             raise BadUpstream("answer head too large")
-        fresh = data[seen - (data[seen - 1 : seen] == b"\r") :]
-        if fresh.count(b"\n") != fresh.count(b"\r\n"):
-            raise BadUpstream("malformed answer head")
+
+
+def _end_of_head(data: bytes, start: int) -> int:
+    """Where the body begins: after a blank line, with CR or without. -1 where there is none."""
+    end = data.find(b"\n\r\n", start)
+    bare = data.find(b"\n\n", start, end + 1 if end >= 0 else len(data))
+    if bare >= 0:
+        return bare + 2
+    return end + 3 if end >= 0 else -1

@@ -1,7 +1,8 @@
-"""A complete answer head: checked by its grammar, split into fields, and its framing decided. Pure.
+"""A complete answer head, taken apart and judged. Pure.
 
-What any other reader could understand differently is refused: bare LF and CR, folded lines, control
-bytes, spaces in names, more than one length.
+What Go's client takes (net/textproto, net/http) is taken here, with the same meaning, since
+Prometheus would scrape such a target: line ends without CR, values folded over lines, one length
+written several times. Refused are lengths that differ, blanks in a name and control bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from attrs import frozen
 
 from promproxy.errors import BadUpstream
-from promproxy.http.grammar import FIELD_LINE, FIELD_VALUE, TOKEN
+from promproxy.http.grammar import FIELD_VALUE, TOKEN
 
 #: What ``Head.length`` says of a body that is chunked, or that ends with the connection.
 CHUNKED = -1
@@ -20,18 +21,20 @@ UNTIL_CLOSE = -2
 _MAX_LENGTH_DIGITS = 18
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
-# RFC 9112, sections 4 and 5.
+# RFC 9112, sections 2.2, 4 and 5, with folded values.
 _HEAD = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (%b))?\r\n((?:%b)*)\r\n" % (FIELD_VALUE, FIELD_LINE)
+    rb"HTTP/1\.([0-9]) +([1-9][0-9][0-9])(?: (%b))?\r?\n((?:%b:%b(?:\r?\n[\t ]+%b)*\r?\n)*)\r?\n"
+    % (FIELD_VALUE, TOKEN, FIELD_VALUE, FIELD_VALUE)
 )
-_FIELD = re.compile(rb"(%b):[ \t]*([^\r]*)\r\n" % TOKEN)
+_FOLD = re.compile(rb"[\t ]*\r?\n[\t ]+")
+_FIELD = re.compile(rb"([^:\r\n]+):([^\r\n]*)")
 
 
 @frozen
 class Head:
     """The head of one answer.
 
-    ``headers`` are as received: order, spelling and repetitions kept, white space before the
+    ``headers`` are as received: order, spelling and repetitions kept, white space around the
     values removed. ``length`` is the number of body bytes, :data:`CHUNKED` or
     :data:`UNTIL_CLOSE`. ``keep_alive`` says that the connection may serve another request once
     the body is through.
@@ -53,10 +56,12 @@ def parse_head(raw: bytes, *, head_only: bool) -> Head:
     match = _HEAD.fullmatch(raw)
     if match is None:
         raise BadUpstream("malformed answer head")
-    minor, code = int(match[1]), int(match[2])
+    minor, code, lines = min(int(match[1]), 1), int(match[2]), match[4]
     if code == 101:
         raise BadUpstream("answer switches protocols")
-    headers = _FIELD.findall(match[4])
+    if b"\n " in lines or b"\n\t" in lines:
+        lines = _FOLD.sub(b" ", lines)
+    headers = [(name, value.strip(b" \t")) for name, value in _FIELD.findall(lines)]
     length, keep_alive = _framing_of(minor, headers)
     if head_only or code < 200 or code in (204, 304):
         length = 0
@@ -65,28 +70,43 @@ def parse_head(raw: bytes, *, head_only: bool) -> Head:
 
 def _framing_of(minor: int, headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
     """Length of the body, and whether the connection survives it, as far as headers tell."""
-    length = UNTIL_CLOSE
+    lengths: set[bytes] = set()
+    coding = None
     options = b""
     for name, value in headers:
         lower = name.lower()
         if lower not in _FRAMING:
             continue
         if lower == b"content-length":
-            if length != UNTIL_CLOSE:
-                raise BadUpstream("conflicting lengths")
-            digits = value.rstrip(b" ")
-            if not digits.isdigit() or len(digits) > _MAX_LENGTH_DIGITS:
-                raise BadUpstream("malformed length")
-            length = int(digits)
-        elif lower == b"transfer-encoding":
-            if length != UNTIL_CLOSE:
-                raise BadUpstream("conflicting lengths")
-            if value.lower() != b"chunked" or minor == 0:
-                raise BadUpstream("unknown transfer encoding")
-            length = CHUNKED
-        else:
+            lengths.add(value)
+        elif lower == b"connection":
             options += b"," + value.lower()
+        elif coding is not None:
+            raise BadUpstream("conflicting lengths")
+        else:
+            coding = value.lower()
+    if len(lengths) > 1:
+        raise BadUpstream("conflicting lengths")
+    if coding is not None:
+        if coding != b"chunked" or minor == 0:
+            raise BadUpstream("unknown transfer encoding")
+        # RFC 9112, section 6.3: it counts more than a length, which may be an attempt to smuggle
+        # an answer. So the connection serves nobody else.
+        return CHUNKED, not lengths and _stays_open(minor, options)
+    length = _length(lengths.pop()) if lengths else UNTIL_CLOSE
+    return length, _stays_open(minor, options)
+
+
+def _length(digits: bytes) -> int:
+    if not digits:  # to Go the same as none
+        return UNTIL_CLOSE
+    if not digits.isdigit() or len(digits) > _MAX_LENGTH_DIGITS:
+        raise BadUpstream("malformed length")
+    return int(digits)
+
+
+def _stays_open(minor: int, options: bytes) -> bool:
     if not options:
-        return length, minor == 1
+        return minor == 1
     words = {word.strip() for word in options.split(b",")}
-    return length, b"close" not in words and (minor == 1 or b"keep-alive" in words)
+    return b"close" not in words and (minor == 1 or b"keep-alive" in words)

@@ -34,8 +34,8 @@ BAD = Outcome("bad")
 def read(data: bytes, *, head_only: bool, clean: bool) -> Outcome:
     """What the bytes of a whole connection amount to."""
     for _ in range(MAX_INTERIM + 1):
-        head, blank, rest = data.partition(b"\r\n\r\n")
-        parsed = _head(head) if blank and len(head) + 4 <= MAX_HEAD else None
+        head, size, rest = _split(data)
+        parsed = _head(head) if 0 < size <= MAX_HEAD else None
         if parsed is None:
             return BAD
         minor, code, headers = parsed
@@ -61,29 +61,48 @@ def read(data: bytes, *, head_only: bool, clean: bool) -> Outcome:
     return Outcome("done", code, headers, body, _persists(minor, headers) and not rest_or_none)
 
 
-def _head(head: bytes) -> tuple[int, int, tuple[tuple[bytes, bytes], ...]] | None:
-    lines = head.split(b"\r\n")
-    status = re.fullmatch(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: (.*))?", lines[0], re.DOTALL)
+def _split(data: bytes) -> tuple[list[bytes], int, bytes]:
+    """The lines of the head, its size with the blank line (0 where that is missing), the rest."""
+    lines, at = [], 0
+    while (end := data.find(b"\n", at)) >= 0:
+        line = data[at:end].removesuffix(b"\r")
+        at = end + 1
+        if not line and lines:
+            return lines, at, data[at:]
+        lines.append(line)
+    return [], 0, b""
+
+
+def _head(lines: list[bytes]) -> tuple[int, int, tuple[tuple[bytes, bytes], ...]] | None:
+    status = re.fullmatch(rb"HTTP/1\.(\d) +([1-9]\d\d)(?: (.*))?", lines[0], re.DOTALL)
     if status is None or not set(status[3] or b"") <= TEXT:
         return None
     headers = []
     for line in lines[1:]:
+        if line[:1] in (b" ", b"\t") and headers:
+            if not set(line) <= TEXT:
+                return None
+            name, value = headers.pop()
+            headers.append((name, (value + b" " + line.strip(b" \t")).strip(b" \t")))
+            continue
         name, colon, value = line.partition(b":")
         if not colon or not name or not set(name) <= TOKEN or not set(value) <= TEXT:
             return None
-        headers.append((name, value.lstrip(b" \t")))
-    return int(status[1]), int(status[2]), tuple(headers)
+        headers.append((name, value.strip(b" \t")))
+    return min(int(status[1]), 1), int(status[2]), tuple(headers)
 
 
 def _framing(minor: int, headers: tuple[tuple[bytes, bytes], ...]) -> str | None:
     lengths = [value for name, value in headers if name.lower() == b"content-length"]
     codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
-    if len(lengths) + len(codings) > 1:
+    if len(set(lengths)) > 1 or len(codings) > 1:
         return None
     if codings:
         return "chunked" if codings[0].lower() == b"chunked" and minor == 1 else None
     if lengths:
-        digits = lengths[0].rstrip(b" ")
+        digits = lengths[0]
+        if not digits:
+            return "close"
         return digits.decode() if re.fullmatch(rb"[0-9]{1,18}", digits) else None
     return "close"
 
@@ -95,6 +114,9 @@ def _persists(minor: int, headers: tuple[tuple[bytes, bytes], ...]) -> bool:
         if name.lower() == b"connection"
         for option in value.split(b",")
     ]
+    names = {name.lower() for name, _ in headers}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        return False
     return b"close" not in options and (minor == 1 or b"keep-alive" in options)
 
 

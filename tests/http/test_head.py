@@ -1,4 +1,5 @@
-"""Answer heads against what httptools 0.9 made of each; only the words of some refusals differ.
+"""Answer heads against what was recorded of each: what httptools 0.9 made of it, but where Go's
+client, and so Prometheus, takes more.
 
 `heads.json` holds the heads of `test_framing`'s tables and damaged ones that hypothesis made, each
 with what came of it, and with what came of it for an answer to HEAD where that differs.
@@ -30,7 +31,7 @@ def read(text: str, *, head_only: bool) -> object:
 
 
 class DifferentialTests(SynchronousTestCase):
-    def test_every_head_is_read_as_httptools_read_it(self) -> None:
+    def test_every_head_is_read_as_recorded(self) -> None:
         for text, expected, to_head in json.loads(CORPUS.read_text()):
             self.assertEqual(read(text, head_only=False), expected, text)
             self.assertEqual(read(text, head_only=True), to_head or expected, text)

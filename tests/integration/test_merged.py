@@ -407,11 +407,12 @@ class TimeTests(MergedTestCase):
 
         async def case() -> None:
             self.merged = "merged: {own_metrics: false, concurrency: 2}\n"
-            big = b"".join(b"m%d 1\n" % i for i in range(100_000))
+            big = b"".join(b"m%d 1\n" % i for i in range(50_000))
             upstream = await self.start({f"t{i}": answers(big) for i in range(30)})
             caller = await self.connect()
             caller.transport.pauseProducing()
-            caller.send(request("/mergedMetrics", "Connection: close"))
+            patient = "X-Prometheus-Scrape-Timeout-Seconds: 60"
+            caller.send(request("/mergedMetrics", patient, "Connection: close"))
             before = -1
             while len(upstream.requests) != before or before < 2:
                 before = len(upstream.requests)
