@@ -122,13 +122,17 @@ class RequestBody:
         """Whether nothing more of it will be taken."""
         return self._framing.done or self._framing.broken != ""
 
+    @property
+    def is_malformed(self) -> bool:
+        """Whether its chunks make no sense, so that where it ends cannot be told."""
+        return self._framing.broken != ""
+
     def pass_on(self, piece: bytes) -> None:
         """Give a piece to the protocol, and tell it of the end where that has arrived."""
         if piece and self._protocol is not None:
             self._protocol.dataReceived(piece)
         if self._framing.broken:
             self.broke_off(self._framing.broken)
-            self._connection.abort()
         elif self._framing.done:
             self._end(_failure(ResponseDone()))
 

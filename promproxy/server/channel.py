@@ -125,6 +125,7 @@ class Channel(HTTPChannel):
         try:
             head = self.site.read_head(raw)
         except RequestRefused as refused:
+            refused.head_only = raw.startswith(b"HEAD ")
             self._refuse(refused)
             return
         request = self.requestFactory(self)
@@ -200,7 +201,8 @@ class Channel(HTTPChannel):
         piece = body.take(self._received)
         self._received = body.trailing_data
         if body.is_over:
-            self._body = None
+            # After chunks that make no sense the answer ends the connection.
+            self._body = body if body.is_malformed else None
             self.setTimeout(None)
         body.pass_on(piece)
 
@@ -213,9 +215,11 @@ class Channel(HTTPChannel):
         phrase = RESPONSES.get(refused.status, b"Request Header Fields Too Large")
         self.write(
             b"HTTP/1.1 %d %b\r\n%b%bConnection: close\r\n"
-            b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
-            % (refused.status, phrase, self.site.common_header_lines(), allow, len(body), body)
+            b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
+            % (refused.status, phrase, self.site.common_header_lines(), allow, len(body))
         )
+        if not refused.head_only:
+            self.write(body)
         self._linger()
 
     def _linger(self) -> None:

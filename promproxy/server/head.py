@@ -27,8 +27,14 @@ CONNECT_HINT = (
 METHODS = (b"GET", b"HEAD", b"POST")
 
 # RFC 9112, sections 3 and 5: no folded lines, no space before a colon, no bare CR or LF.
-_REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) (HTTP/1\.[01])" % TOKEN)
+_REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.([0-9])" % TOKEN)
 _FIELDS = re.compile(rb"(?:%b:[^\0\r\n]*\r\n)*" % TOKEN)
+
+_AUTHORITY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
+#: RFC 9112, section 7; "identity" was one once.
+_CODINGS = frozenset(
+    (b"chunked", b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip", b"identity")
+)
 
 #: Which field has a caller's credentials for us: the second one where we are a proxy to them.
 AUTHORIZATION, PROXY_AUTHORIZATION = b"authorization", b"proxy-authorization"
@@ -38,10 +44,14 @@ _NO_VALUE = re.compile(rb"[\0\r\n]")
 
 
 class RequestRefused(PromproxyError):
-    """A request whose head says already that it cannot be served."""
+    """A request whose head says already that it cannot be served.
+
+    The answer to a ``head_only`` one has no body (RFC 9110, section 9.3.2).
+    """
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
+        self.head_only = False
         self.status = status
         self.text = text
 
@@ -96,7 +106,15 @@ def read_fields(lines: bytes) -> Fields:
         name, _, value = line.partition(b":")
         name = name.lower()
         by_name[name] = (*by_name.get(name, ()), value.strip(b" \t"))
+    if not all(is_authority(host) for host in by_name.get(b"host", ())):
+        raise RequestRefused(400, "Host must be a host, with its port or without")
     return Fields(by_name, _body_length(by_name))
+
+
+def is_authority(host: bytes) -> bool:
+    """Whether this may be the value of a Host field (RFC 9110, section 7.2), which may be empty."""
+    match = _AUTHORITY.fullmatch(host)
+    return match is not None and int(match[1] or 0) < 65536
 
 
 def _body_length(by_name: Mapping[bytes, tuple[bytes, ...]]) -> int:
@@ -106,9 +124,13 @@ def _body_length(by_name: Mapping[bytes, tuple[bytes, ...]]) -> int:
     if len(lengths) + len(codings) > 1:
         raise RequestRefused(400, "the length of the body is not clear")
     if codings:
-        if codings[0].lower() != b"chunked":
-            raise RequestRefused(413, "no body in this transfer coding is wanted")
-        return CHUNKED
+        words = [word.strip(b" \t") for word in codings[0].lower().split(b",")]
+        if words == [b"chunked"]:
+            return CHUNKED
+        # RFC 9112, sections 6.1 and 6.3.
+        if words[-1] == b"chunked" or not _CODINGS.issuperset(words):
+            raise RequestRefused(501, "the only transfer coding here is chunked")
+        raise RequestRefused(400, "the length of the body is not clear")
     if not lengths:
         return 0
     if not lengths[0].isdigit():
@@ -158,7 +180,10 @@ def parse_request_head(
     match = _REQUEST_LINE.fullmatch(request_line)
     if match is None:
         raise RequestRefused(400, "malformed request head")
-    method, uri, version = match.groups()
+    method, uri, major, minor = match.groups()
+    if major != b"1":
+        raise RequestRefused(505, "this is a server for HTTP/1.1")
+    version = b"HTTP/1.0" if minor == b"0" else b"HTTP/1.1"
     if method == b"CONNECT":
         raise RequestRefused(405, CONNECT_HINT)
     if method not in METHODS:

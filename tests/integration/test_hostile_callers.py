@@ -142,7 +142,7 @@ class SmugglingTests(HostileTestCase):
         async def case() -> None:
             await self.start()
             for head in heads:
-                await self.refused(head, 400, 405)
+                await self.refused(head, 400, 405, 505)
 
         return self.run_case(case())
 

@@ -135,9 +135,28 @@ class RefusedTests(SynchronousTestCase):
         for method in ("GET", "POST"):
             for line in ("Content-Length: 1", "Content-Length: 00999999999999999999999"):
                 self.check(413, get(line, first=f"{method} / HTTP/1.1"))
-            for coding in ("chunked", "identity", "gzip, chunked"):
+            for status, coding in (
+                (413, "chunked"),
+                (413, "Chunked \t"),
+                (400, "identity"),
+                (400, "chunked, gzip"),
+                (400, "gzip"),
+                (501, "gzip, chunked"),
+                (501, "br"),
+            ):
                 line = f"Transfer-Encoding: {coding}"
-                self.check(413, get(line, first=f"{method} / HTTP/1.1"))
+                self.check(status, get(line, first=f"{method} / HTTP/1.1"))
+
+    def test_hosts(self) -> None:
+        """RFC 9110, section 7.2; on every page."""
+        bad = ("a b", "a/b", "a@b", "http://a", "a?x", "a#x", "a\\b", "\xff", "<a>", "[::1")
+        for host in (*bad, "a:99999", "a:b", "::1", 'a"', "a:123456"):
+            self.check(400, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("latin-1"))
+
+    def test_versions(self) -> None:
+        for version in ("2.0", "0.9", "3.0"):
+            self.check(505, get(first=f"GET / HTTP/{version}"))
+        self.check(505, get(first="PRI * HTTP/2.0"))
 
     def test_unclear_lengths(self) -> None:
         """What one reads as a body, another may read as a request."""
@@ -177,9 +196,7 @@ class RefusedTests(SynchronousTestCase):
             get(first="GET /\t HTTP/1.1"),
             get(first="GET /\xe4 HTTP/1.1"),
             get(first="G@T / HTTP/1.1"),
-            get(first="GET / HTTP/2.0"),
             get(first="GET / HTTP/1.10"),
-            get(first="PRI * HTTP/2.0"),
             get(first=""),
             b"\r\n\r\n\r\n",
         )

@@ -216,6 +216,13 @@ class RefusedTests(SiteTestCase):
         self.receive(b"PUT / HTTP/1.1\r\nHost: h\r\n\r\n")
         self.assertEqual(self.caller.answer().headers["Allow"], "GET, HEAD, POST")
 
+    def test_head_has_no_body(self) -> None:
+        """RFC 9110, section 9.3.2."""
+        self.receive(b"HEAD / HTTP/1.1\r\nHost: a b\r\n\r\n")
+        received = self.caller.wire_bytes()
+        self.assertTrue(received.startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(received.endswith(b"\r\n\r\n"))
+
     def test_malformed_head(self) -> None:
         """400."""
         self.check(400, b"GET / HTTP/1.1\r\n\r\n" + get("/wait"))

@@ -62,6 +62,8 @@ class PollResource(TunnelResource):
             self.finish(request, 413, str(error))
             return
         except CutShort:
+            if request.body is not None and request.body.is_malformed:
+                self.finish(request, 400, "the chunks of the body make no sense")
             return
         fqdn = name.strip().decode("latin-1")
         if not is_host_name(fqdn):

@@ -36,7 +36,7 @@ class PushResource(TunnelResource):
         if request.is_gone:
             return
         if refused:
-            self.finish(request, 500, refused)
+            self.finish(request, 400 if request.body.is_malformed else 500, refused)
         else:
             request.setHeader(b"Content-Length", b"0")
             request.finish()

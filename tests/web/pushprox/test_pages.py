@@ -391,6 +391,15 @@ class PollTests(PushProxTestCase):
         self.assertEqual(self.poll("x" * 2000).answer().status, 413)
         self.assertEqual(self.clients(), [])
 
+    def test_chunks_that_make_no_sense(self) -> None:
+        """400, and the end of the connection."""
+        for path in ("/poll", "/push"):
+            client = self.caller()
+            head = f"POST {path} HTTP/1.1\r\nHost: p\r\nTransfer-Encoding: chunked\r\n\r\n"
+            client.channel.dataReceived(head.encode() + b"zz\r\n")
+            self.assertEqual(client.answer().status, 400, path)
+            assert client.wire.disconnecting
+
     def test_white_space_around_the_name(self) -> None:
         """PushProx takes it away too."""
         self.poll(" web-1\r\n")
