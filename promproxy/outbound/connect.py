@@ -11,7 +11,6 @@ from attrs import define, field
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
-    HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     wrapClientTLS,
@@ -29,6 +28,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from promproxy.errors import PromproxyError, Unreachable
 from promproxy.outbound.connection import ConnectionOwner, UpstreamConnection
 from promproxy.outbound.guard import GuardedEndpoint, refuse_denied
+from promproxy.outbound.hostname import NamedEndpoint
 from promproxy.outbound.http_proxy import QuietFactory, TunnelEndpoint, connect_request
 from promproxy.outbound.networks import Networks
 from promproxy.outbound.origin import Origin, is_address
@@ -40,7 +40,7 @@ MAX_SESSIONS = 4096
 _REASONS = {
     ConnectionRefusedError: "connection refused",
     DNSLookupError: "name not found",
-    ValueError: "name not found",  # HostnameEndpoint's answer to a name that cannot be encoded
+    ValueError: "name not found",  # NamedEndpoint's answer to one with a label too long or empty
     TimeoutError: "connect timed out",
     TCPTimedOutError: "connect timed out",
     NoRouteError: "no route to host",
@@ -160,7 +160,7 @@ class Connector:
         if not is_address(host):
             if denied is not None:
                 return GuardedEndpoint(self._reactor, host, port, seconds, denied)
-            return HostnameEndpoint(self._reactor, host, port, timeout=seconds)
+            return NamedEndpoint(self._reactor, host, port, timeout=seconds)
         if denied is not None:
             refuse_denied(host, denied)
         # The reactor would look up an address too, in its thread pool.

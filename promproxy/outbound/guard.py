@@ -6,7 +6,6 @@ from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import (
     IAddress,
@@ -21,6 +20,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from promproxy.errors import Unreachable
+from promproxy.outbound.hostname import NamedEndpoint
 from promproxy.outbound.networks import Networks
 from promproxy.targets.target import Target
 
@@ -77,7 +77,7 @@ class GuardedEndpoint:
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         resolver = _Resolver(self._reactor.nameResolver, self._denied)
         reactor = _Reactor(self._reactor, resolver)
-        endpoint = HostnameEndpoint(reactor, self._host, self._port, timeout=self._timeout_seconds)
+        endpoint = NamedEndpoint(reactor, self._host, self._port, timeout=self._timeout_seconds)
         try:
             return await endpoint.connect(factory)
         except DNSLookupError as error:

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from attrs import define, field, frozen
+from cryptography import x509
 from OpenSSL import SSL
-from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import CertificateOptions
 from zope.interface import implementer
 
 from promproxy.errors import Unreachable
+from promproxy.outbound.names import is_named
 from promproxy.outbound.origin import is_address
 
 
@@ -39,13 +41,8 @@ class TLSProfile:
     def check_name(self, connection: SSL.Connection, host: str) -> None:
         """After the handshake: raise :class:`Unreachable` unless the certificate is this host's."""
         name = self._server_name or host
-        if not self._verify:
-            return
-        try:
-            (verify_ip_address if is_address(name) else verify_hostname)(connection, name)
-        except Exception as error:
-            # Besides VerificationError there are several for certificates that make no sense.
-            raise Unreachable("TLS certificate not accepted") from error
+        if self._verify and not is_named(name, *_names_of(connection)):
+            raise Unreachable("TLS certificate not accepted")
 
 
 def make_tls_profile(
@@ -68,6 +65,24 @@ def make_tls_profile(
     return TLSProfile(options.getContext(), trust_root is not None, server_name)
 
 
+def _names_of(
+    connection: SSL.Connection,
+) -> tuple[list[str], list[IPv4Address | IPv6Address]]:
+    """The DNS names and the addresses of the certificate that the other end has shown."""
+    certificate = connection.get_peer_certificate()
+    if certificate is None:
+        return [], []
+    try:
+        extensions = certificate.to_cryptography().extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return [], []
+    addresses = names.get_values_for_type(x509.IPAddress)
+    return names.get_values_for_type(x509.DNSName), [
+        address for address in addresses if isinstance(address, (IPv4Address, IPv6Address))
+    ]
+
+
 @implementer(IOpenSSLClientConnectionCreator)
 @frozen
 class _Creator:
@@ -79,7 +94,8 @@ class _Creator:
         connection = SSL.Connection(self._context, None)
         connection.set_connect_state()
         if not is_address(self._name):
-            connection.set_tlsext_host_name(self._name.encode("ascii"))
+            # RFC 6066, section 3: without a dot at the end.
+            connection.set_tlsext_host_name(self._name.removesuffix(".").encode("ascii"))
         if self._session is not None:
             connection.set_session(self._session)
         return connection
