@@ -37,6 +37,7 @@ _PRIORITIES = {
 }
 # What Twisted puts into events of its older kind, beside what the message is made of.
 _NO_FIELDS = {"format", "isError", "message", "system", "time", "why"}
+_PORT_STARTS = re.compile(r"\w+ (?:\(TLS\) )?starting on \S+")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,50}")
 
 
@@ -84,7 +85,8 @@ def prefixed(event: LogEvent) -> str:
 class JournalObserver:
     """Sends events to the journal's socket; what does not get through goes to its stream instead.
 
-    That is what is too large for a datagram, or comes faster than the journal reads.
+    That is what is too large for a datagram, or comes faster than the journal reads. What Twisted
+    says of each port is left out, since we say ourselves what listens where.
     """
 
     _address: Path
@@ -92,6 +94,8 @@ class JournalObserver:
 
     def __call__(self, event: LogEvent) -> None:
         """An event."""
+        if _PORT_STARTS.fullmatch(_text(event)):
+            return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
                 sending.setblocking(False)

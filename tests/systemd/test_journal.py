@@ -157,3 +157,11 @@ class ObserverTests(SynchronousTestCase):
         status = os.stat(os.devnull)
         made, _ = self.made({"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
         self.assertIsInstance(made, JournalObserver)
+
+    def test_ports_of_twisted_are_left_out(self) -> None:
+        """Whatever their factory is called."""
+        stream = io.StringIO()
+        made = JournalObserver(Path("/nowhere"), stream)
+        for text in ("PromproxySite starting on 8080", "TlsFactory (TLS) starting on 8080", "on"):
+            made({"log_format": text, "log_level": LogLevel.info})
+        self.assertEqual(stream.getvalue(), "<6>on\n")
