@@ -230,6 +230,13 @@ class _RegistryCollector(Collector):
         """See `prometheus_client.registry.Collector`."""
         snapshot, states = self._snapshot(), self._states()
         targets = _gauge("source_targets", "Targets of a source's last good refresh.", "source")
+        remarks = _gauge(
+            "source_remark",
+            "1 for a part of a source that yields nothing: an unreadable file, an idle rule.",
+            "source",
+            "kind",
+            "what",
+        )
         dropped = _gauge(
             "source_dropped",
             "Bad targets and labels dropped from a source's last good refresh.",
@@ -244,6 +251,8 @@ class _RegistryCollector(Collector):
         )
         for name, listing in snapshot.listings.items():
             targets.add_metric([name], len(listing.delivery.targets))
+            for kind, what in {(r.kind, r.what): None for r in listing.delivery.remarks}:
+                remarks.add_metric([name, kind, what], 1)
             for gauge, things in (
                 (dropped, listing.delivery.dropped),
                 (left_out, listing.delivery.left_out),
@@ -270,7 +279,8 @@ class _RegistryCollector(Collector):
         same_id.add_metric([], snapshot.shadowed_count())
         same_instance = _gauge("duplicate_instances", "Instance labels that several targets have.")
         same_instance.add_metric([], len(snapshot.duplicate_instances()))
-        return [targets, dropped, left_out, success, healthy, restored, same_id, same_instance]
+        of_deliveries = [targets, remarks, dropped, left_out]
+        return [*of_deliveries, success, healthy, restored, same_id, same_instance]
 
 
 class Connections(Protocol):

@@ -252,6 +252,7 @@ class Registry:
         before = self.snapshot.listings.get(name)
         if before is not None and before.delivery is delivery:
             return
+        self._log_remarks(name, delivery, before.delivery if before else None)
         listing = await self._rendered(delivery)
         self._publish({**self.snapshot.listings, name: listing})
         log.info(
@@ -262,6 +263,20 @@ class Registry:
             dropped=len(delivery.dropped),
         )
         self._warn_of(name, delivery)
+
+    def _log_remarks(self, name: str, delivery: Delivery, before: Delivery | None) -> None:
+        known = before.remarks if before else ()
+        for remark in delivery.remarks:
+            if remark not in known:
+                log.warn(
+                    "source {source}: {what}: {why}",
+                    source=name,
+                    what=remark.what,
+                    why=remark.why,
+                )
+        still = {remark.what for remark in delivery.remarks}
+        for what in {remark.what for remark in known} - still:
+            log.info("source {source}: {what} is in order again", source=name, what=what)
 
     def _warn_of(self, name: str, delivery: Delivery) -> None:
         for dropped in delivery.dropped[:MOST_WARNINGS]:

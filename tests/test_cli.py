@@ -53,9 +53,21 @@ class CheckTests(CommandTestCase):
 
     def test_good_file(self) -> None:
         """One line, and success."""
-        status, out, err = self.check("sources: [{name: vms, files: {paths: ['*.yml']}}]")
+        targets = Path(self.mktemp()).absolute().with_suffix(".json")
+        targets.write_text("[]")
+        status, out, err = self.check(f"sources: [{{name: vms, files: {{paths: [{targets}]}}}}]")
         self.assertEqual((status, err), (0, ""))
-        self.assertTrue(out.startswith(f"{self.file}: ok, 1 source"), out)
+        self.assertEqual(out, f"{self.file}: ok, 1 source\n")
+
+    def test_paths_that_match_nothing(self) -> None:
+        """The commonest mistake of beginners; files may come later, so it is a warning."""
+        status, _, err = self.check("sources: [{name: vms, files: {paths: ['x/*.yml']}}]")
+        folder = self.file.parent
+        self.assertEqual(status, 0)
+        self.assertEqual(
+            err,
+            f"{self.file}: warning: vms: paths: {folder}/x/*.yml: there is no folder {folder}/x\n",
+        )
 
     def test_file_without_sources(self) -> None:
         """Is one to begin with, or was cut short: it says so."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from promproxy.config.load import load_config
 from promproxy.daemon.service import make_daemon
+from promproxy.sources.files import nothing_matches
 
 
 def add(commands: Any) -> None:
@@ -29,6 +30,10 @@ def run(options: Namespace, reactor: Any) -> int:
     daemon = make_daemon(config, reactor, web_file=options.web_config_file)
     for warning in daemon.warnings:
         print(f"{options.file}: warning: {warning}", file=sys.stderr)
+    for source in config.sources:
+        for remark in nothing_matches(source.files.paths) if source.files else ():
+            where = f"{options.file}: warning: {source.name}"
+            print(f"{where}: {remark.what}: {remark.why}", file=sys.stderr)
     count = len(config.sources)
     print(f"{options.file}: ok, {count} source{'' if count == 1 else 's'}")
     return 0

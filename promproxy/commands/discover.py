@@ -64,6 +64,9 @@ class Report:
             for kind in ("left_out", "dropped"):
                 things = getattr(delivery, kind)
                 document[kind] = [{"what": x.what, "reason": x.reason} for x in things]
+            document["remarks"] = [
+                {"kind": x.kind, "what": x.what, "why": x.why} for x in delivery.remarks
+            ]
         return json.dumps(document)
 
     def _table(self, name: str, delivery: Delivery) -> str:
@@ -75,6 +78,7 @@ class Report:
         lines = [f"{name}: {len(rows)} targets; left out: {left_out or 'nothing'}", *_columns(rows)]
         if self.explain and things:
             lines += ["left out:", *_columns(things)]
+        lines += [f"warning: {remark.what}: {remark.why}" for remark in delivery.remarks]
         return "\n".join(lines)
 
 

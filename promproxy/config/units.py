@@ -7,7 +7,14 @@ import re
 _SECONDS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 # No number is so long that a float could not hold it.
 _DURATION = re.compile("".join(rf"(?:(\d{{1,15}}){unit})?" for unit in _SECONDS), re.ASCII)
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([KMGTPE]?)i?B", re.ASCII)
+_LONGEST = (2**63 - 1) / 1e9  # seconds; Go counts nanoseconds in 64 bits
+_SIZE_PART = re.compile(r"(\d{0,15}(?:\.\d{0,15})?)([A-Za-z]+)", re.ASCII)
+# Those of github.com/alecthomas/units, ParseBase2Bytes: one family of units for a whole size.
+_SIZE_UNITS = [
+    {"B": 1, **{f"{letter}{end}": 1024**power for power, letter in enumerate("KMGTPE", 1)}}
+    for end in ("iB", "B")
+]
+_LARGEST = 2**63 - 1
 
 
 def duration_from_text(text: str) -> float:
@@ -17,19 +24,29 @@ def duration_from_text(text: str) -> float:
         return 0.0
     if match is None or not text:
         raise ValueError("a duration such as 30s, 500ms or 1h30m")
-    return float(
-        sum(int(n) * s for n, s in zip(match.groups(), _SECONDS.values(), strict=True) if n)
-    )
+    pairs = zip(match.groups(), _SECONDS.values(), strict=True)
+    seconds = float(sum(int(number) * size for number, size in pairs if number))
+    if seconds > _LONGEST:
+        raise ValueError("a duration of at most 292 years")
+    return seconds
 
 
 def size_from_text(text: str) -> int:
-    """Bytes: ``10MB`` (1 kB is 1024 bytes, as for Prometheus), ``0``. Raises ValueError."""
-    match = _SIZE.fullmatch(text)
-    if text == "0":
+    """Bytes: ``10MB``, ``1MiB``, ``1GB512MB`` (1 kB is 1024 bytes, as for Prometheus), ``0``.
+
+    Raises ValueError.
+    """
+    unsigned = text.removeprefix("+")
+    if unsigned == "0":
         return 0
-    if match is None:
-        raise ValueError("a size such as 512KB or 10MB")
-    return int(float(match[1]) * 1024 ** " KMGTPE".index(match[2] or " "))
+    parts = _SIZE_PART.findall(unsigned)
+    is_whole = parts and "".join(number + unit for number, unit in parts) == unsigned
+    for units in _SIZE_UNITS:
+        if is_whole and all(number not in ("", ".") and unit in units for number, unit in parts):
+            size = int(sum(float(number) * units[unit] for number, unit in parts))
+            if size <= _LARGEST:
+                return size
+    raise ValueError("a size such as 512KB or 10MB")
 
 
 def text_from_duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from promproxy.config import cloud_foundry, schema
-from promproxy.config.http_client import HttpClient
+from promproxy.config.http_client import HttpClient, without_query
 from promproxy.daemon.profiles import make_fetcher, make_profile
 from promproxy.daemon.tls import TLSProfiles
 from promproxy.daemon.tunnel import client_rules
@@ -75,7 +75,11 @@ class SourceBuilder:
 
     def _http_sd(self, source: schema.Source, http_sd: schema.HttpSd) -> Source:
         fetcher = self._fetcher(http_sd, http_sd.timeout, http_sd.max_size)
-        rules = evolve(_group_rules(source), allowed_hosts=http_sd.allowed_hosts)
+        rules = evolve(
+            _group_rules(source),
+            allowed_hosts=http_sd.allowed_hosts,
+            labels={"__meta_url": without_query(http_sd.url)},  # as Prometheus's http_sd has it
+        )
         client = DocumentClient(http_sd.url, source.interval, fetcher)
         return HttpSdSource(source.name, source.interval, client, rules, self.reactor)
 

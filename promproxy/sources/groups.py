@@ -11,19 +11,19 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv6Address
 from urllib.parse import quote, urlencode
 
-from attrs import frozen
+from attrs import field, frozen
 
 from promproxy.errors import SourceError
 from promproxy.targets.ids import endpoint_suffix, safe_id
 from promproxy.targets.labels import passed_labels, problem_with_label, shown
 from promproxy.targets.netloc import DEFAULT_PORTS, netloc
-from promproxy.targets.target import Dropped, Target
+from promproxy.targets.target import Dropped, Remark, Target
 
 # All of a group's targets have its labels, so a short document may stand for a lot of memory.
 MAX_EXPANDED_BYTES = 1 << 30
 _TARGET_BYTES = 1000  # of a target without labels, roughly
 
-_ADDRESS = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_ADDRESS = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _SAFE_IN_PATH = "/$&+,:;=@~"  # what Go's net/url leaves alone, as Prometheus would send it
 _PARAM = "__param_"
 _KEYS = frozenset({"targets", "labels"})  # for any other Prometheus refuses the whole document
@@ -34,13 +34,14 @@ class GroupRules:
     """What a source's configuration says about all of its groups.
 
     ``allowed_hosts`` are patterns as of ``fnmatch``, in which an IPv6 address has no brackets;
-    empty allows every host.
+    empty allows every host. ``labels`` are for every target, whatever the document says.
     """
 
     source: str
     outbound: str = ""
     honor_job: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -53,16 +54,21 @@ class _Endpoint:
     instance: str
 
 
-def targets_from_groups(groups: Iterable[object], rules: GroupRules) -> Iterator[Target | Dropped]:
+def targets_from_groups(
+    groups: Iterable[object], rules: GroupRules
+) -> Iterator[Target | Dropped | Remark]:
     """Each target of the groups, and what had to be left out.
 
     Raises SourceError where a group has not the format's shape, or where all would be too much.
     """
     size = 0
+    used: set[str] = set()
     for number, group in enumerate(groups, 1):
         if not isinstance(group, Mapping):
             raise SourceError(f"group {number} is no mapping with 'targets' and 'labels'")
         addresses, labels = group.get("targets"), group.get("labels") or {}
+        if addresses is None:
+            addresses = []
         if not isinstance(addresses, list):
             raise SourceError(f"group {number}: 'targets' is no list")
         if not isinstance(labels, Mapping):
@@ -73,22 +79,31 @@ def targets_from_groups(groups: Iterable[object], rules: GroupRules) -> Iterator
         for key in group:
             if key not in _KEYS:
                 yield Dropped(f"key {shown(key)} of group {number}", "group_key")
-        yield from _targets_of_group(addresses, labels, rules, f"group {number}")
+        yield from _targets_of_group(addresses, labels, rules, f"group {number}", used)
+    for pattern in rules.allowed_hosts if size else ():
+        if pattern not in used:
+            yield Remark("selects_nothing", f"allowed_hosts: {pattern}", "no target has that host")
 
 
 def _targets_of_group(
-    addresses: list[object], raw: Mapping[object, object], rules: GroupRules, where: str
+    addresses: list[object],
+    raw: Mapping[object, object],
+    rules: GroupRules,
+    where: str,
+    used: set[str],
 ) -> Iterator[Target | Dropped]:
     labels, dropped = passed_labels(raw, honor_job=rules.honor_job, where=where)
     yield from dropped
+    labels.update(rules.labels)
     endpoint = _endpoint(raw)
     for address in addresses:
-        place = _host_and_port(address)
+        scheme = "http" if isinstance(endpoint, str) else endpoint.scheme
+        place = _host_and_port(address, scheme)
         if place is None:
             yield Dropped(f"target {shown(address)} of {where}", "target_address")
         elif isinstance(endpoint, str):
             yield Dropped(f"target {shown(address)} of {where}", endpoint)
-        elif not _is_allowed(place[0], rules.allowed_hosts):
+        elif not _is_allowed(place[0], rules.allowed_hosts, used):
             yield Dropped(f"target {shown(address)} of {where}", "host_not_allowed")
         else:
             yield _target(*place, endpoint, labels, rules)
@@ -100,10 +115,16 @@ def _size_of(labels: Mapping[object, object]) -> int:
     return sum(map(len, texts))
 
 
-def _host_and_port(address: object) -> tuple[str, int] | None:
-    """What an address says, an IPv6 one without its brackets; None where it is no host:port."""
+def _host_and_port(address: object, scheme: str) -> tuple[str, int] | None:
+    """What an address says, an IPv6 one without its brackets, and the scheme's port where it has
+    none; None where it is no address.
+    """
     match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    if match is None or not 0 < int(match[2]) < 65536:
+    if match is None:
+        return None
+    # As scrape/target.go of Prometheus 2 infers it.
+    port = DEFAULT_PORTS[scheme] if match[2] is None else int(match[2])
+    if not 0 < port < 65536:
         return None
     host = match[1].strip("[]")
     if host != match[1]:
@@ -111,18 +132,20 @@ def _host_and_port(address: object) -> tuple[str, int] | None:
             IPv6Address(host)
         except ValueError:
             return None
-    return host, int(match[2])
+    return host, port
 
 
 def _endpoint(raw: Mapping[object, object]) -> _Endpoint | str:
     """How to scrape, or why that cannot be told."""
     steering: dict[str, str] = {}
     for name, value in raw.items():
+        if value is None:
+            continue
         if problem_with_label(name, value) is None:
             steering[str(name)] = str(value)
         elif name in ("__scheme__", "__metrics_path__"):
             return "target_labels"
-    scheme = steering.get("__scheme__") or "http"
+    scheme = steering.get("__scheme__", "").lower() or "http"
     path = steering.get("__metrics_path__") or "/metrics"
     if scheme not in DEFAULT_PORTS:
         return "target_scheme"
@@ -135,8 +158,13 @@ def _endpoint(raw: Mapping[object, object]) -> _Endpoint | str:
     )
 
 
-def _is_allowed(host: str, patterns: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatchcase(host.lower(), p.lower()) for p in patterns)
+def _is_allowed(host: str, patterns: tuple[str, ...], used: set[str]) -> bool:
+    """Whether the host matches a pattern, which is then among those used."""
+    if not patterns:
+        return True
+    matching = {p for p in patterns if fnmatchcase(host.lower(), p.lower())}
+    used |= matching
+    return bool(matching)
 
 
 def _target(

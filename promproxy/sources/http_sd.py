@@ -9,7 +9,7 @@ from promproxy.errors import SourceError
 from promproxy.outbound.document import Document, DocumentClient
 from promproxy.sources.building import deliver
 from promproxy.sources.groups import GroupRules, targets_from_groups
-from promproxy.sources.json_array import json_array_elements
+from promproxy.sources.json_array import json_groups
 from promproxy.targets.target import Delivery
 
 
@@ -34,9 +34,10 @@ class HttpSdSource:
 
     async def _read(self, document: Document) -> Delivery:
         try:
-            groups = json_array_elements(document.body.decode("utf-8-sig"))
+            # Go replaces what is no UTF-8.
+            groups = json_groups(document.body.decode("utf-8-sig", "replace"))
             return await deliver(targets_from_groups(groups, self._rules), self._clock)
         except SourceError as error:
             raise self._client.failed(str(error)) from error
-        except ValueError as error:  # no UTF-8, no JSON
+        except ValueError as error:
             raise self._client.failed(f"the answer is no JSON array: {error}") from error

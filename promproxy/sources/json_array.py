@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
+_MEMBERS = frozenset(("targets", "labels"))
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -20,6 +21,18 @@ def json_array_elements(text: str) -> Iterator[Any]:
     for _ in reader.elements():
         yield reader.value()
     reader.end()
+
+
+def json_groups(text: str) -> Iterator[Any]:
+    """The target groups that the text is, as Go reads them: ``null`` is none, and the names of a
+    group's members are in any case. Raises ValueError where it is no array.
+    """
+    if text.strip(" \t\n\r") == "null":
+        return
+    for group in json_array_elements(text):
+        if isinstance(group, dict) and not _MEMBERS.issuperset(group):
+            group = {k.lower() if k.lower() in _MEMBERS else k: v for k, v in group.items()}
+        yield group
 
 
 class JsonReader:

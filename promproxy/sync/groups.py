@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from promproxy.errors import SourceError
-from promproxy.sources.json_array import json_array_elements
+from promproxy.sources.json_array import json_groups
 from promproxy.targets.labels import is_label_name, shown
 
 _KEYS = {"targets", "labels"}
@@ -18,9 +18,9 @@ _KEYS = {"targets", "labels"}
 def target_counts(body: bytes) -> Iterator[int]:
     """How many targets each group has. Raises SourceError at what Prometheus would refuse."""
     try:
-        for number, group in enumerate(json_array_elements(body.decode()), 1):
+        for number, group in enumerate(json_groups(body.decode(errors="replace")), 1):
             yield _target_count(group, f"group {number}")
-    except ValueError as error:  # no UTF-8, no JSON
+    except ValueError as error:
         raise SourceError(f"the answer is no JSON array: {error}") from error
 
 

@@ -47,6 +47,8 @@ def passed_labels(
     labels: dict[str, str] = {}
     dropped = []
     for name, value in raw.items():
+        if value is None and is_label_name(name):  # to Prometheus the same as no label
+            continue
         reason = problem_with_label(name, value)
         if reason is None and _CONSUMED.fullmatch(str(name)):
             continue

@@ -76,6 +76,19 @@ class LeftOut:
 
 
 @frozen
+class Remark:
+    """Something that an operator should hear of although the refresh succeeded.
+
+    ``kind`` is ``selects_nothing``, for a part of the configuration, or ``unreadable``, for a part
+    of what the source reads. ``what`` names it, ``why`` says more in words.
+    """
+
+    kind: str
+    what: str
+    why: str
+
+
+@frozen
 class Delivery:
     """What one successful refresh of a source yields.
 
@@ -85,3 +98,4 @@ class Delivery:
     targets: tuple[Target, ...]
     dropped: tuple[Dropped, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[Remark, ...] = ()

@@ -57,7 +57,7 @@ class DurationTests(SynchronousTestCase):
             error = self.assertRaises(ValueError, duration_from_text, f"{'9' * digits}ms")
             self.assertEqual(str(error), "a duration such as 30s, 500ms or 1h30m")
 
-    @given(st.integers(0, 10**13))
+    @given(st.integers(0, 9 * 10**12))
     def test_round_trip(self, milliseconds: int) -> None:
         """What Prometheus writes means to us what it means to it."""
         seconds = duration_from_text(as_text(milliseconds))
@@ -71,7 +71,7 @@ class DurationTests(SynchronousTestCase):
         ):
             self.assertEqual(text_from_duration(seconds), text)
 
-    @given(st.integers(0, 10**13))
+    @given(st.integers(0, 9 * 10**12))
     def test_back_and_forth(self, milliseconds: int) -> None:
         """What we write means to us what it meant before."""
         seconds = duration_from_text(text_from_duration(milliseconds / 1000))
@@ -99,9 +99,19 @@ class SizeTests(SynchronousTestCase):
         """As far as there are whole bytes."""
         self.assertEqual(size_from_text("1.5KB"), 1536)
 
+    def test_as_prometheus_reads_them(self) -> None:
+        """Several units, of one family; a plus; a fraction without its first digit."""
+        for text, size in (
+            *(("1MB1KB25B", 1024**2 + 1024 + 25), ("1MiB1KiB", 1024**2 + 1024)),
+            *((".5MB", 524288), ("1.MB", 1024**2), ("+1KB", 1024), ("7EB", 7 * 1024**6)),
+        ):
+            self.assertEqual(size_from_text(text), size, text)
+        for bad in ("1MiB1KB", ".B", "16EB", "1MB2", "++1B"):
+            self.assertRaises(ValueError, size_from_text, bad)
+
     def test_what_is_no_size(self) -> None:
         """It is refused, and the message says what is expected."""
-        for bad in ("", "5", "MB", "-1MB", "1 MB", "1M", "1mb", ".5MB", "1.MB", "1MB\n", "٣MB"):
+        for bad in ("", "5", "MB", "-1MB", "1 MB", "1M", "1mb", "1MB\n", "٣MB", "1iB"):
             error = self.assertRaises(ValueError, size_from_text, bad)
             self.assertEqual(str(error), "a size such as 512KB or 10MB")
 

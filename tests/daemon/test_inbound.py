@@ -88,7 +88,7 @@ class StartTests(InboundTestCase):
     """What is said at the start, once."""
 
     def warnings(self, web: str | None, text: str = "") -> list[str]:
-        sources = "sources: [{name: vms, files: {paths: [none.json]}}]"  # else there is another
+        sources = "sources: [{name: vms, files: {paths: [targets.json]}}]"  # else there is another
         with capturedLogs() as events:
             self.start_with(web, f"{sources}\n{text}")
         found = [event for event in events if event["log_level"].name == "warn"]

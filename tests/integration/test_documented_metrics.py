@@ -36,7 +36,10 @@ class DocumentedMetricsTests(SocketTestCase):
     async def _compare(self) -> None:
         upstream = await self.upstream(sends(ANSWER))
         self.targets(upstream.address, **{"bad label": "x"})
-        await self.daemon(more_sources=", {name: nat, pushprox: {}}", more=MORE)
+        await self.daemon(
+            more_sources=", {name: nat, pushprox: {}}, {name: idle, files: {paths: [none.json]}}",
+            more=MORE,
+        )
         await self.scrape(upstream)
         await self.get("/mergedMetrics?source=vms", "X-Prometheus-Scrape-Timeout-Seconds: 1")
         await self.get("http://unknown.example:9100/metrics")

@@ -147,7 +147,7 @@ class HostileDiscoveryTests(SocketTestCase):
                 ["a"],
             ]
             groups = [{"targets": addresses, "labels": labels}]
-            for scheme in ("file", "gopher", "HTTP", "javascript", "http://evil.example/"):
+            for scheme in ("file", "gopher", "HTTP2", "javascript", "http://evil.example/"):
                 groups.append({"targets": ["a:1"], "labels": {"__scheme__": scheme}})
             server = await self.serve(odd=document(*groups))
             await self.start(self.source("odd", server))

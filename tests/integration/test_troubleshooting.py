@@ -223,6 +223,22 @@ class TroubleshootingTests(CloudFoundryTestCase):
         file.write_text(good.replace(f"tcp:{daemon.port}", f"tcp:{free_port()}"))
         self.ask(daemon, "/-/reload", "POST")
         self.said.append(daemon.output)
+        self.broken_file()
+
+    def broken_file(self) -> None:
+        """Of two, and a pattern that matches none."""
+        folder = self.folder / "targets"
+        folder.mkdir()
+        for name in ("a.json", "b.json"):
+            (folder / name).write_text('[{"targets": ["10.0.0.1:80"]}]')
+        paths = [f"{folder}/*.json", f"{folder}/*.yml"]
+        source = {"name": "vms", "refresh_interval": "1s", "files": {"paths": paths}}
+        daemon = self.daemon({"sources": [source]})
+        self.start(daemon)
+        self.await_ready(daemon)
+        (folder / "b.json").write_text("")
+        eventually(lambda: self.assertIn("targets stay", daemon.output))
+        self.said.append(daemon.output)
 
     def failing_foundation(self) -> None:
         """Credentials that are wrong, or not enough."""

@@ -73,7 +73,8 @@ class ReadTests(FilesTestCase):
             first, second = self.deliver(self.source(name)).targets
             self.assertEqual(first.id, "vms/a.example:9100")
             self.assertEqual(second.url, "http://b.example:9100/metrics")
-            self.assertEqual(first.labels, {"zone": "x"})
+            path = str(self.folder / name)
+            self.assertEqual(first.labels, {"zone": "x", "__meta_filepath": path})
 
     def test_globs_are_read_in_the_order_of_the_paths_and_each_file_once(self) -> None:
         """Whichever glob found it."""
@@ -83,9 +84,23 @@ class ReadTests(FilesTestCase):
         self.assertEqual(self.instances(self.source("*.json", "b.json")), ["a:1", "b:1"])
 
     def test_glob_without_a_match_is_an_empty_delivery(self) -> None:
-        """Files may come later; a folder may be missing as well."""
+        """Files may come later; a folder may be missing as well. Each is remarked on."""
         source = self.source("*.json", "nowhere/*.yml", "missing.yml")
-        self.assertEqual(self.deliver(source), Delivery(()))
+        delivery = self.deliver(source)
+        self.assertEqual(delivery.targets, ())
+        self.assertEqual(
+            [(r.kind, r.what.replace(f"{self.folder}/", ""), r.why) for r in delivery.remarks],
+            [
+                ("selects_nothing", "paths: *.json", "no file matches"),
+                (
+                    "selects_nothing",
+                    "paths: nowhere/*.yml",
+                    f"there is no folder {self.folder}/nowhere",
+                ),
+                ("selects_nothing", "paths: missing.yml", "no file matches"),
+            ],
+        )
+        self.assertIs(self.deliver(source), delivery)
 
     def test_empty_files_hold_no_targets(self) -> None:
         """An empty YAML file, or one of comments, as a tool may leave it behind."""
@@ -96,7 +111,7 @@ class ReadTests(FilesTestCase):
 
     def test_what_is_left_out_is_named(self) -> None:
         """The rest is delivered."""
-        self.write("a.yml", "- {targets: ['a:1', 'no port'], labels: {'a-b': x}}")
+        self.write("a.yml", "- {targets: ['a:1', 'no host'], labels: {'a-b': x}}")
         delivery = self.deliver(self.source("a.yml"))
         self.assertEqual([target.instance for target in delivery.targets], ["a:1"])
         reasons = [dropped.reason for dropped in delivery.dropped]
@@ -190,7 +205,7 @@ class ChangeTests(FilesTestCase):
             self.failureResultOf(asked).trap(SourceError)
         self.path.write_text(content)
         self.touch(before.st_mtime_ns)
-        self.assertIs(self.refresh(), self.first)
+        self.assertEqual(self.refresh(), self.first)
 
 
 class ErrorTests(FilesTestCase):
@@ -222,7 +237,62 @@ class ErrorTests(FilesTestCase):
         self.write("a.yml", f"- {{targets: ['a:1'], labels: {labels}}}\n")
         (target,) = self.deliver(self.source("a.yml")).targets
         expected = {"shard": "1", "on": "yes", "day": "2020-13-45", "tagged": "x"}
-        self.assertEqual(target.labels, expected)
+        labels_found = dict(target.labels)
+        self.assertEqual(labels_found.pop("__meta_filepath"), str(self.folder / "a.yml"))
+        self.assertEqual(labels_found, expected)
+
+    def test_yaml_null_is_no_label(self) -> None:
+        """However it is spelled, but for a quoted one."""
+        self.write("a.yml", "- {targets: ['a:1'], labels: {a: ~, b: null, c: , d: 'null'}}\n")
+        (target,) = self.deliver(self.source("a.yml")).targets
+        self.assertEqual({k: v for k, v in target.labels.items() if len(k) == 1}, {"d": "null"})
+
+    def test_yaml_merge_keys(self) -> None:
+        """In labels and in groups; what a mapping says itself counts more, the first merge next."""
+        self.write(
+            "a.yml",
+            "- &base {targets: ['a:1'], labels: &labels {env: prod, zone: x}}\n"
+            "- <<: *base\n  targets: ['b:1']\n"
+            "- targets: ['c:1']\n  labels: {<<: [{zone: z}, *labels], env: test}\n",
+        )
+        found = {
+            t.instance: (t.labels["env"], t.labels["zone"])
+            for t in self.deliver(self.source("a.yml")).targets
+        }
+        expected = {"a:1": ("prod", "x"), "b:1": ("prod", "x"), "c:1": ("test", "z")}
+        self.assertEqual(found, expected)
+
+    def test_yaml_merges_that_would_grow_without_end(self) -> None:
+        """Each doubles the one before; and one that merges itself."""
+        lines = ["- &a0 {targets: [], labels: {a: b}}"]
+        lines += [f"- &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 60)]
+        self.write("a.yml", "\n".join(lines))
+        self.assertEqual(self.deliver(self.source("a.yml")).targets, ())
+        self.check("b.yml", "- &a\n  <<: *a\n", "b.yml: no valid YAML: RecursionError")
+
+    def test_yaml_key_that_is_there_twice(self) -> None:
+        """Prometheus refuses it too."""
+        message = "a.yml:2: no valid YAML: the key 'targets' is there twice"
+        self.check("a.yml", "- targets: []\n  targets: []\n", message)
+
+    def test_second_yaml_document(self) -> None:
+        """Is not read."""
+        self.write("a.yml", "- targets: ['a:1']\n---\n- targets: ['b:1']\n")
+        self.assertEqual(self.instances(self.source("a.yml")), ["a:1"])
+
+    def test_documents_without_groups(self) -> None:
+        for name, content in (("a.json", "null"), ("a.yml", "---\n"), ("b.yml", "~\n")):
+            self.write(name, content)
+        for name, content in (("c.json", '[{"targets": null}]'), ("d.yml", "- labels: {a: b}\n")):
+            self.write(name, content)
+        self.assertEqual(self.deliver(self.source("*")), Delivery(()))
+
+    def test_json_as_go_reads_it(self) -> None:
+        """Members in any case, and what is no UTF-8 replaced."""
+        path = self.folder / "a.json"
+        path.write_bytes(b'[{"Targets": ["a:1"], "LABELS": {"a": "\xff"}}]')
+        (target,) = self.deliver(self.source("a.json")).targets
+        self.assertEqual(target.labels["a"], "\ufffd")
 
     def test_yaml_makes_no_objects(self) -> None:
         """Whatever a tag asks for."""
@@ -252,8 +322,39 @@ class ErrorTests(FilesTestCase):
             self.error(self.source("b.json")), "cannot read b.json: it is no regular file"
         )
 
-    def test_one_bad_file_fails_all(self) -> None:
-        """Half of the targets would be worse than the last good ones."""
+    def test_one_bad_file_keeps_its_last_good_targets(self) -> None:
+        """The others go on, and a remark names it until it is good again."""
+        self.write_targets("a.json", "a:1")
+        self.write_targets("b.json", "b:1")
+        source = self.source("*.json")
+        self.deliver(source)
+        self.write("b.json", "")
+        self.write_targets("a.json", "a:1", "a:2")
+        self.assertEqual(self.instances(source), ["a:1", "a:2", "b:1"])
+        (remark,) = self.deliver(source).remarks
+        self.assertEqual((remark.kind, remark.what), ("unreadable", str(self.folder / "b.json")))
+        self.assertIn("no valid JSON: ", remark.why)
+        self.assertIn("its last good targets stay", remark.why)
+        self.assertIs(self.deliver(source), self.deliver(source))
+        self.write_targets("b.json", "b:2")
+        self.assertEqual(self.instances(source), ["a:1", "a:2", "b:2"])
+        self.assertEqual(self.deliver(source).remarks, ())
+
+    def test_one_bad_file_after_a_restart(self) -> None:
+        """It has the targets that were saved, as far as its own."""
+        self.write_targets("a.json", "a:1")
+        self.write_targets("b.json", "b:1")
+        saved = self.deliver(self.source("*.json"))
+        (self.folder / "b.json").unlink()
+        (self.folder / "b.json").symlink_to("nowhere")
+        self.write_targets("a.json", "a:2")
+        source = self.source("*.json")
+        source.restore(saved)
+        self.assertEqual(self.instances(source), ["a:2", "b:1"])
+
+    def test_one_bad_file_from_the_start(self) -> None:
         self.write_targets("a.json", "a:1")
         self.write("b.json", "")
-        self.assertIn("b.json: no valid JSON", self.error(self.source("*.json")))
+        delivery = self.deliver(self.source("*.json"))
+        self.assertEqual([t.instance for t in delivery.targets], ["a:1"])
+        self.assertIn("it has no targets yet", delivery.remarks[0].why)

@@ -131,16 +131,30 @@ class TargetsFromGroupsTests(SynchronousTestCase):
     def test_what_is_no_address(self) -> None:
         """It is dropped and named; the others of its group stay."""
         for bad in (
-            *("", "db", "db:", ":9100", "db:0", "db:65536", "db:999999", "db:-1", "db:9100/x"),
+            *("", "db:", ":9100", "db:0", "db:65536", "db:999999", "db:-1", "db:9100/x"),
             *("http://db:9100", "user@db:9100", "db :9100", "db:9100\n", "dé:9100", "db:٣"),
-            *("[::1]", "::1:9100", "[:::]:9100", "[db]:9100", "[127.0.0.1]:9100", "[::1%lo]:9100"),
+            *("::1", "::1:9100", "[:::]:9100", "[db]:9100", "[127.0.0.1]:9100", "[::1%lo]:9100"),
             *(9100, None, True, ["db:9100"], {"db": 9100}, f"{'x' * 254}:9100"),
         ):
             found = found_in({"targets": [bad, "db:9100"]})
             self.assertIsInstance(found[1], Target)
             assert isinstance(found[0], Dropped), bad
             self.assertEqual(found[0].reason, "target_address")
-        self.assertEqual(found_in({"targets": ["db"]})[0].what, "target 'db' of group 1")
+        self.assertEqual(found_in({"targets": ["d b"]})[0].what, "target 'd b' of group 1")
+
+    def test_address_without_a_port(self) -> None:
+        """The scheme's port, as Prometheus infers it."""
+        for address, scheme, expected in (
+            ("db.example", "http", "db.example:80"),
+            ("db.example", "https", "db.example:443"),
+            ("db.example", "HTTPS", "db.example:443"),
+            ("[::1]", "http", "[::1]:80"),
+        ):
+            group = {"targets": [address], "labels": {"__scheme__": scheme}}
+            (target,) = found_in(group)
+            assert isinstance(target, Target)
+            self.assertEqual(target.instance, expected)
+            self.assertEqual(target.scheme, scheme.lower())
 
     def test_what_cannot_be_scraped(self) -> None:
         """With a scheme we do not speak, or steering labels that are no strings."""
@@ -174,9 +188,7 @@ class TargetsFromGroupsTests(SynchronousTestCase):
         """The whole is refused, and the group is named."""
         for group, message in (
             ("db:9100", "group 2 is no mapping with 'targets' and 'labels'"),
-            ({}, "group 2: 'targets' is no list"),
             ({"targets": "db:9100"}, "group 2: 'targets' is no list"),
-            ({"targets": None}, "group 2: 'targets' is no list"),
             ({"targets": [], "labels": ["a"]}, "group 2: 'labels' is no mapping"),
         ):
             error = self.assertRaises(SourceError, found_in, {"targets": []}, group)

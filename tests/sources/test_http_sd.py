@@ -74,7 +74,7 @@ class HttpSdTests(SynchronousTestCase):
 
     def test_groups_become_targets(self) -> None:
         """By the rules of the source; what had to be left out is named."""
-        groups = [{"targets": ["a:1", "bad"], "labels": {"zone": "x"}}]
+        groups = [{"targets": ["a:1", "b d"], "labels": {"zone": "x"}}]
         self.document.body = json.dumps(groups).encode()
         delivery = self.deliver()
         (target,) = delivery.targets
@@ -156,7 +156,6 @@ class HttpSdTests(SynchronousTestCase):
             (b"", "the answer is no JSON array: Expecting "),
             (b"{}", "the answer is no JSON array: Expecting "),
             (b"[] 2", "the answer is no JSON array: "),
-            (b"[\xff]", "the answer is no JSON array: 'utf-8' codec can't decode byte 0xff"),
             (b"[[]]", "group 1 is no mapping with 'targets' and 'labels'"),
             (b'[{"targets": "a:1"}]', "group 1: 'targets' is no list"),
         ):

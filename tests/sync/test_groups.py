@@ -56,8 +56,13 @@ class TargetCountsTests(SynchronousTestCase):
             self.assertIn(message, str(error))
 
     def test_no_utf_8(self) -> None:
-        """That is no JSON either."""
-        self.assertRaises(SourceError, lambda: sum(target_counts(b'[{"targets": ["\xff:1"]}]')))
+        """Go replaces it."""
+        self.assertEqual(sum(target_counts(b'[{"targets": ["\xff:1"]}]')), 1)
+
+    def test_as_go_reads_json(self) -> None:
+        """null is no group, and members are in any case."""
+        self.assertEqual(sum(target_counts(b" null\n")), 0)
+        self.assertEqual(sum(target_counts(b'[{"Targets": ["a:1"], "LABELS": null}]')), 1)
 
     @given(st.binary(max_size=200))
     def test_any_bytes(self, body: bytes) -> None:

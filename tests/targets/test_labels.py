@@ -115,7 +115,7 @@ class PassedLabelsTests(SynchronousTestCase):
         self.assertEqual(self.reason_for("a-b"), "label_name")
         self.assertEqual(self.reason_for(8080), "label_name")
         self.assertEqual(self.reason_for("a", 8080), "label_value_type")
-        self.assertEqual(self.reason_for("__param_a", None), "label_value_type")
+        self.assertEqual(self.reason_for("__param_a", 1), "label_value_type")
         self.assertEqual(self.reason_for("__param_a b"), "label_name")
 
     @given(st.dictionaries(NAMES, VALUES, max_size=6), st.booleans())
@@ -129,11 +129,13 @@ class PassedLabelsTests(SynchronousTestCase):
             assert not name.startswith("__") or name.startswith(("__meta_", "__scrape_"))
             assert raw[name] == value and len(value.encode()) <= MAX_LABEL_BYTES
             self.assertEqual(json.loads(json.dumps(value)), value)
-        consumed = {
+        consumed = {name for name, value in raw.items() if value is None} | {
             name
             for name, value in raw.items()
             if isinstance(name, str)
-            and (name in ("instance", "__address__") or name.startswith("__param_"))
+            and (
+                value is None or name in ("instance", "__address__") or name.startswith("__param_")
+            )
         }
         missing = len(raw) - len(labels) - len(dropped)
         assert 0 <= missing <= len(consumed)

@@ -15,6 +15,8 @@ from promproxy.web.status.html import Html, element, text
 from promproxy.web.status.query import HEALTHS, Query
 from promproxy.web.status.table import Column, ago, badge, table
 
+_MOST_REMARKS = 5
+
 
 @frozen
 class SourceRow:
@@ -61,7 +63,7 @@ def sources_table(rows: Sequence[SourceRow], query: Query, now: float) -> Html:
             ),
             Column("delivered", lambda row: ago(row.state.last_success, now), "number"),
             Column("left out", _left_out, "soft"),
-            Column("last error", lambda row: text(row.state.last_error), "error"),
+            Column("last error", _problems, "error"),
         ],
         rows,
     )
@@ -87,6 +89,16 @@ def _targets(row: SourceRow) -> Html:
 
 def _health(health: str) -> Callable[[SourceRow], Html]:
     return lambda row: text(words.count(row.healths[health]))
+
+
+def _problems(row: SourceRow) -> Html:
+    """The last error, or what is wrong with parts of a source that works."""
+    if row.state.last_error or row.listing is None:
+        return text(row.state.last_error)
+    remarks = row.listing.delivery.remarks
+    shown = [f"{remark.what}: {remark.why}" for remark in remarks[:_MOST_REMARKS]]
+    more = len(remarks) - len(shown)
+    return text("; ".join([*shown, f"and {more} more"] if more else shown))
 
 
 def _left_out(row: SourceRow) -> Html:
