@@ -275,7 +275,7 @@ class _RegistryCollector(Collector):
             if state.last_success is not None:
                 success.add_metric([name], state.last_success)
             healthy.add_metric([name], state.has_delivered and not state.failures)
-        same_id = _gauge("shadowed_count", "Targets not served since another has their id.")
+        same_id = _gauge("duplicate_ids", "Targets not served since another has their id.")
         same_id.add_metric([], snapshot.shadowed_count())
         same_instance = _gauge("duplicate_instances", "Instance labels that several targets have.")
         same_instance.add_metric([], len(snapshot.duplicate_instances()))

@@ -116,7 +116,7 @@ class RegistryMetricsTests(MetricsTestCase):
 
     def test_duplicates(self) -> None:
         """Of ids, which are not served, and of instances, which are."""
-        self.assertEqual(self.value("shadowed_count"), 1)
+        self.assertEqual(self.value("duplicate_ids"), 1)
         self.assertEqual(self.value("duplicate_instances"), 1)
 
 
