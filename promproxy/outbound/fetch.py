@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from io import BytesIO
-from typing import Any
 from urllib.parse import urlencode
 
 from attrs import field, frozen
@@ -12,20 +11,18 @@ from hyperlink import URL
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import (
     ContentDecoderAgent,
     FileBodyProducer,
     GzipDecoder,
-    ResponseDone,
     ResponseFailed,
 )
-from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from promproxy.errors import BadUpstream, DeadlinePassed
+from promproxy.http.collector import BodyCollector
 
 
 @frozen
@@ -97,39 +94,11 @@ def ascii_url(url: str) -> bytes:
     return (url if url.isascii() else URL.from_text(url).to_uri().to_text()).encode("ascii")
 
 
-class _Body(Protocol):
-    """Collects a body up to a size.
-
-    In place of `treq.collect`, which lets the connection be when it is cancelled.
-    """
-
+class _Body(BodyCollector):
     def __init__(self, max_size: int) -> None:
-        self.whole: Deferred[bytes] = Deferred(lambda _: self.give_up())
-        self._left = max_size
-        self._too_large = BadUpstream(f"the answer is larger than {max_size} bytes")
-        self._pieces: list[bytes] = []
+        super().__init__(max_size, BadUpstream(f"the answer is larger than {max_size} bytes"))
 
-    def dataReceived(self, data: bytes) -> None:
-        """Keep it, unless that makes too much."""
-        self._left -= len(data)
-        if self._left >= 0:
-            self._pieces.append(data)
-        elif not self.whole.called:
-            self.give_up()
-            self.whole.errback(self._too_large)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The body is whole, or broke off."""
-        if self.whole.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.whole.callback(b"".join(self._pieces))
-        else:
-            error = BadUpstream("the answer broke off")
-            error.__cause__ = reason.value
-            self.whole.errback(error)
-
-    def give_up(self) -> None:
-        """Close the connection."""
-        transport: Any = self.transport
-        transport.loseConnection()
+    def broken_off(self, reason: Failure) -> Exception:
+        error = BadUpstream("the answer broke off")
+        error.__cause__ = reason.value
+        return error

@@ -35,6 +35,11 @@ class Token:
     seconds: float
     refresh: str = field(default="", repr=False)
 
+    @property
+    def renew_after(self) -> float:
+        """Seconds until it is renewed: a minute before its end, or at half-life if sooner."""
+        return max(self.seconds - 60.0, self.seconds / 2)
+
 
 def token_from(answer: Answer, *, default_seconds: float | None = None) -> Token:
     """The token in an answer of status 200. Raises ValueError where it holds none.

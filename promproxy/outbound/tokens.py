@@ -107,8 +107,7 @@ class Tokens:
         now = self._clock.seconds()
         self._asking = None
         self._value = f"Bearer {token.access}".encode("ascii")
-        # A minute early, or at half-life where that is short.
-        self._renew_at = now + max(token.seconds - 60.0, token.seconds / 2)
+        self._renew_at = now + token.renew_after
         self._unusable_at = now + max(token.seconds - LAST_SECONDS, token.seconds / 2)
         if self._failures:
             log.info("there is a token again, after: {error}", error=str(self._error))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
 from typing import Protocol as TypingProtocol
+from typing import cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from zope.interface import implementer
 
 from promproxy.errors import CutShort, PromproxyError
 from promproxy.http.bodies import ChunkedBody, ContentLengthBody
+from promproxy.http.collector import BodyCollector
 from promproxy.http.head import CHUNKED
 
 # Twisted has no types for this.
@@ -78,12 +78,12 @@ class RequestBody:
 
         Fails with BodyTooLarge, or with CutShort where it broke off.
         """
-        self.extends_timeout = False
-        collector = _Collector(max_size)
+        too_large = BodyTooLarge(f"the body may have at most {max_size} bytes")
         if self.length is not None and self.length > max_size:
-            collector.refuse()
-        else:
-            self.deliver(collector)
+            return fail(too_large)
+        self.extends_timeout = False
+        collector = _Collector(max_size, too_large)
+        self.deliver(collector)
         return collector.whole
 
     # What its protocol may ask for.
@@ -147,32 +147,10 @@ class RequestBody:
             protocol.connectionLost(reason)
 
 
-class _Collector(Protocol):
-    """Collects a body up to a size."""
+class _Collector(BodyCollector):
+    def fail(self, error: Exception) -> None:
+        self.transport.pauseProducing()  # closed, it could not be answered
+        self.whole.errback(error)
 
-    transport: Any
-
-    def __init__(self, max_size: int) -> None:
-        self.whole: Deferred[bytes] = Deferred(lambda _: self.transport.stopProducing())
-        self._max_size = max_size
-        self._pieces: list[bytes] = []
-        self._left = max_size
-
-    def dataReceived(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left >= 0:
-            self._pieces.append(data)
-        elif not self.whole.called:
-            self.transport.pauseProducing()
-            self.refuse()
-
-    def refuse(self) -> None:
-        self.whole.errback(BodyTooLarge(f"the body may have at most {self._max_size} bytes"))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.whole.called:
-            return
-        if reason.check(ResponseDone):
-            self.whole.callback(b"".join(self._pieces))
-        else:
-            self.whole.errback(reason)
+    def broken_off(self, reason: Failure) -> Failure:
+        return reason  # CutShort already

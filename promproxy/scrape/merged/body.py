@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
 
 from promproxy.errors import BadUpstream
+from promproxy.http.collector import BodyCollector
 from promproxy.scrape.merged.budget import Budget
 
 _GZIP = 16 + zlib.MAX_WBITS
@@ -46,51 +43,43 @@ class Gunzip:
         return self._member.eof or not self._has_begun
 
 
-class BodyCollector(Protocol):
-    """Collects a body. ``whole`` fires with it, or fails with BadUpstream.
+class TargetBody(BodyCollector):
+    """Collects a target's body, decoded; it fails with BadUpstream.
 
     It is a holder of the budget until `release`.
     """
 
     def __init__(self, limit: int, budget: Budget, *, is_gzip: bool) -> None:
-        self.whole: Deferred[bytes] = Deferred(lambda _: self._give_up())
-        self.size = 0
+        super().__init__(limit, BadUpstream(f"its answer is larger than {limit} bytes"))
         self._limit = limit
         self._budget = budget
         self._gunzip = Gunzip() if is_gzip else None
-        self._pieces: list[bytes] = []
         budget.begin(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """See Twisted's `Protocol`."""
+        """Keep what it decodes to."""
         if self.whole.called:
             return
-        try:
-            self._take(data)
-        except BadUpstream as error:
-            self._give_up()
-            self.whole.errback(error)
-
-    def _take(self, data: bytes) -> None:
         if self._gunzip is not None:
-            data = self._gunzip.decode(data, self._limit - self.size)
-        self.size += len(data)
-        if self.size > self._limit:
-            raise BadUpstream(f"its answer is larger than {self._limit} bytes")
-        self._pieces.append(data)
-        self._budget.set(self, self.size)
+            try:
+                data = self._gunzip.decode(data, self._limit - self.size)
+            except BadUpstream as error:
+                self.fail(error)
+                return
+        super().dataReceived(data)
+        if not self.whole.called:
+            self._budget.set(self, self.size)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The body is whole, or broke off."""
-        if self.whole.called:
-            return
-        if reason.check(ResponseDone) is None:
-            self.whole.errback(BadUpstream("its answer broke off"))
-        elif self._gunzip is not None and not self._gunzip.is_whole:
+    def complete(self) -> None:
+        """Fail where the last member of gzip has no end."""
+        if self._gunzip is not None and not self._gunzip.is_whole:
             self.whole.errback(BadUpstream("its answer breaks off within gzip"))
         else:
-            pieces, self._pieces = self._pieces, []
-            self.whole.callback(b"".join(pieces))
+            super().complete()
+
+    def broken_off(self, reason: Failure) -> Exception:
+        """The connection ended too early."""
+        return BadUpstream("its answer broke off")
 
     def held(self, size: int) -> None:
         """What is held of it from now on, in bytes."""
@@ -104,16 +93,8 @@ class BodyCollector(Protocol):
 
     def pause(self) -> None:
         """Read no more for now."""
-        self._transport.pauseProducing()
+        self.transport.pauseProducing()
 
     def resume(self) -> None:
         """Read on."""
-        self._transport.resumeProducing()
-
-    def _give_up(self) -> None:
-        self._pieces.clear()
-        self._transport.stopProducing()
-
-    @property
-    def _transport(self) -> Any:
-        return self.transport
+        self.transport.resumeProducing()

@@ -21,7 +21,7 @@ from promproxy.registry import Registry
 from promproxy.scrape.history import ScrapeHistory, TargetRecord
 from promproxy.scrape.limits import Limits
 from promproxy.scrape.merged.blocks import Scraped
-from promproxy.scrape.merged.body import BodyCollector
+from promproxy.scrape.merged.body import TargetBody
 from promproxy.scrape.merged.budget import Budget
 from promproxy.scrape.merged.selection import Labelled
 from promproxy.scrape.outcome import outcome_of
@@ -71,7 +71,7 @@ class _Fetch:
     has_slot: bool = False
     is_openmetrics: bool = False
     is_unknown_to_router: bool = False
-    body: BodyCollector | None = None
+    body: TargetBody | None = None
 
     @property
     def size(self) -> int:
@@ -96,7 +96,7 @@ class Fetcher:
     #: One body is rewritten at a time, however many answers are under way.
     _rewriting: DeferredLock = field(factory=DeferredLock, init=False)
 
-    async def fetch(self, labelled: Labelled, terms: Terms) -> tuple[Scraped, BodyCollector | None]:
+    async def fetch(self, labelled: Labelled, terms: Terms) -> tuple[Scraped, TargetBody | None]:
         """Scrape a target. Raises nothing but CancelledError.
 
         Where that succeeds, the collector that comes along counts the block's bytes until it is
@@ -167,7 +167,7 @@ class Fetcher:
             b"application/openmetrics-text"
         )
         is_gzip = _last(response, b"Content-Encoding") in (b"gzip", b"x-gzip")
-        fetch.body = BodyCollector(terms.body_size_limit, terms.budget, is_gzip=is_gzip)
+        fetch.body = TargetBody(terms.body_size_limit, terms.budget, is_gzip=is_gzip)
         response.deliverBody(fetch.body)
         return await fetch.body.whole
 

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from promproxy.errors import ConfigError, ScrapeError, SourceError
 from promproxy.outbound.fetch import Answer, Fetcher
-from promproxy.outbound.oauth2 import token_from
+from promproxy.outbound.oauth2 import Token, token_from
 from promproxy.outbound.origin import basic_credentials
 from promproxy.secret import Secret
 
@@ -55,15 +55,6 @@ class Credentials:
 
 
 @frozen
-class Token:
-    """What UAA gave us; ``renew_at`` is a moment of the clock, well before it expires."""
-
-    access: str = field(repr=False)
-    renew_at: float
-    refresh: str = field(repr=False)
-
-
-@frozen
 class _Refusal:
     """What was refused, and until when the very same is not tried again."""
 
@@ -89,6 +80,7 @@ class TokenKeeper:
     _credentials: Credentials
     _uaa_url: Callable[[], Deferred[str]]
     _token: Token | None = field(default=None, init=False)
+    _renew_at: float = field(default=0.0, init=False)
     _lock: DeferredLock = field(factory=DeferredLock, init=False)
     _refusal: _Refusal | None = field(default=None, init=False)
 
@@ -96,8 +88,9 @@ class TokenKeeper:
         """A token's text. Raises SourceError."""
         await self._lock.acquire()
         try:
-            if self._token is None or self._clock.seconds() >= self._token.renew_at:
+            if self._token is None or self._clock.seconds() >= self._renew_at:
                 self._token = await self._renew()
+                self._renew_at = self._clock.seconds() + self._token.renew_after
             return self._token.access
         except ConfigError as error:  # a file that holds a secret
             raise SourceError(str(error)) from error
@@ -107,7 +100,7 @@ class TokenKeeper:
     def refused(self, access: str) -> None:
         """The API did not accept this token: the next one asked for must be another."""
         if self._token is not None and self._token.access == access:
-            self._token = Token("", self._clock.seconds(), self._token.refresh)
+            self._renew_at = self._clock.seconds()
 
     async def _renew(self) -> Token:
         grant = self._credentials.grant
@@ -145,16 +138,10 @@ class TokenKeeper:
             raise SourceError(f"UAA: POST {url}: {error.reason}") from error
         if answer.status != 200:
             self._explain_refusal(answer, url)
-        return self._token_from(answer, url)
-
-    def _token_from(self, answer: Answer, url: str) -> Token:
         try:
-            token = token_from(answer)
+            return token_from(answer)
         except ValueError as error:
             raise SourceError(f"UAA: POST {url}: {error}") from error
-        # A minute early, or at half-life where that is short.
-        renew_in = max(token.seconds - 60.0, token.seconds / 2)
-        return Token(token.access, self._clock.seconds() + renew_in, token.refresh)
 
     def _explain_refusal(self, answer: Answer, url: str) -> NoReturn:
         why = _error_of(answer, self._credentials)

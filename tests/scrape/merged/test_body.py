@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone
 
 from promproxy.errors import BadUpstream, CutShort
-from promproxy.scrape.merged.body import BodyCollector, Gunzip
+from promproxy.scrape.merged.body import Gunzip, TargetBody
 from promproxy.scrape.merged.budget import Budget
 
 DONE = Failure(ResponseDone())  # type: ignore[no-untyped-call]
@@ -45,9 +45,9 @@ class GunzipTests(SynchronousTestCase):
 
 
 class CollectorTests(SynchronousTestCase):
-    def collector(self, *, is_gzip: bool = False) -> tuple[BodyCollector, StringTransport]:
+    def collector(self, *, is_gzip: bool = False) -> tuple[TargetBody, StringTransport]:
         """One with a limit of ten bytes."""
-        collector, transport = BodyCollector(10, Budget(99), is_gzip=is_gzip), StringTransport()
+        collector, transport = TargetBody(10, Budget(99), is_gzip=is_gzip), StringTransport()
         collector.makeConnection(transport)
         return collector, transport
 
