@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from docs.costs import costs
-from promproxy.config.reference import SectionReference, Setting, kinds, sections
+from docs.reference import SectionReference, Setting, kinds, sections
 from promproxy.config.schema import Config
 from promproxy.config.web_file import WebFile
 from promproxy.migration.promregator_options import OPTIONS

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from docs.reference import SectionReference, Setting, kinds, sections
 from promproxy import __version__
 from promproxy.cli import make_parser
-from promproxy.config.reference import SectionReference, Setting, kinds, sections
 from promproxy.tap import Options
 
 ABOUT = "service discovery and single-target scraping for Prometheus"

@@ -4,8 +4,8 @@
 keys are errors, a missing key takes the field's default, a secret may stand in a file of its own.
 
 The reference manual shows the readers' names and the first lines of their docstrings (see
-`reference`), so those say what may be written. Readers that are made of others are classes, for the
-manual to look into.
+`docs.reference`), so those say what may be written. Readers that are made of others are classes,
+for the manual to look into.
 """
 
 from __future__ import annotations

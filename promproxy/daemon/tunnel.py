@@ -16,11 +16,10 @@ from promproxy.server.site import NoProxyResource
 from promproxy.sources.pushprox.targets import AllowRule, ClientRules, TargetRule
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
-from promproxy.web.pushprox.clients import ClientsResource
 from promproxy.web.pushprox.metrics import TunnelMetrics
 from promproxy.web.pushprox.poll import PollResource
 from promproxy.web.pushprox.proxied import ProxiedResource
-from promproxy.web.pushprox.push import PushResource
+from promproxy.web.pushprox.resource import ClientsResource, PushResource
 
 BODY_PATHS = ("/poll", "/push")
 

@@ -16,8 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from promproxy.disk.file_writer import FileWriter
-from promproxy.disk.saved_state import SavedState, encode
-from promproxy.disk.state_files import read_state, state_path
+from promproxy.disk.saved_state import SavedState, encode, read_state, state_path
 from promproxy.registry import Registry
 from promproxy.targets.document import document_for
 from promproxy.targets.snapshot import Snapshot

@@ -9,8 +9,8 @@ import subprocess
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from docs.manpages import command_page, configuration_page
+from docs.reference import kinds, sections
 from promproxy.cli import COMMANDS
-from promproxy.config.reference import kinds, sections
 
 
 class ManpagesTests(SynchronousTestCase):

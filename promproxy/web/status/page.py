@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 
 from attrs import frozen
 
 from promproxy import __version__
 from promproxy.web.status import words
 from promproxy.web.status.html import Html, element, text
-from promproxy.web.status.query import CONFIGURATION, HEALTHS, SORTS, Query
-from promproxy.web.status.selection import MOST_SORTED, Selection
-from promproxy.web.status.sources import SourceRow, sources_table
-from promproxy.web.status.style import STYLE
-from promproxy.web.status.targets import targets_table
+from promproxy.web.status.query import CONFIGURATION, HEALTHS, MOST_SORTED, SORTS, Query, Selection
+from promproxy.web.status.tables import SourceRow, sources_table, targets_table
+
+STYLE = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
 
 _SORT_NAMES = {
     "slowest": "slowest scrape first",

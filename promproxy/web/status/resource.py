@@ -20,11 +20,9 @@ from promproxy.server.request import CallerRequest
 from promproxy.timing.slices import in_slices
 from promproxy.timing.threads import InThread
 from promproxy.web.status.html import Html
-from promproxy.web.status.page import Status, configuration_page, status_page
-from promproxy.web.status.query import CONFIGURATION, Query
-from promproxy.web.status.selection import Selection
-from promproxy.web.status.sources import source_rows
-from promproxy.web.status.style import STYLE
+from promproxy.web.status.page import STYLE, Status, configuration_page, status_page
+from promproxy.web.status.query import CONFIGURATION, Query, Selection
+from promproxy.web.status.tables import source_rows
 
 MOST_WAITING = 16  # callers for whom a page is not begun yet
 

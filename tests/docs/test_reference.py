@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.reference."""
+"""Tests of docs.reference."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from docs.reference import SectionReference, Setting, kinds, sections
 from promproxy.config.load import config_from_text
-from promproxy.config.reference import SectionReference, Setting, kinds, sections
 
 
 def section(place: str) -> SectionReference:
