@@ -12,8 +12,9 @@ from twisted.web.resource import Resource
 from promproxy.errors import SourceError, Unreachable
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
+from promproxy.scrape.attempt import ScrapeSettings
 from promproxy.scrape.limits import Limits, Timeouts
-from promproxy.scrape.resource import ScrapeResource, ScrapeSettings
+from promproxy.scrape.resource import ScrapeResource
 from promproxy.targets.target import Delivery
 from promproxy.timing.refresh_loop import RefreshLoop
 from tests.fakes import (

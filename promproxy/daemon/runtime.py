@@ -25,8 +25,9 @@ from promproxy.disk.output_files import OutputFiles
 from promproxy.errors import ConfigError
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
+from promproxy.scrape.attempt import ScrapeSettings
 from promproxy.scrape.limits import Limits, Timeouts
-from promproxy.scrape.resource import ScrapeResource, ScrapeSettings
+from promproxy.scrape.resource import ScrapeResource
 from promproxy.server.site import MAX_CONNECTIONS, PromproxySite
 from promproxy.systemd.notify import READY, RELOADING
 from promproxy.web.admin import InvalidateResource, RefreshResource, ReloadResource

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 from attrs import frozen
 
@@ -99,3 +100,14 @@ def is_gorouter_miss(status: int, headers: Iterable[tuple[bytes, bytes]]) -> boo
         and value.startswith((b"unknown_route", b"endpoint_failure", b"no_endpoints"))
         for name, value in headers
     )
+
+
+def public_url(url: bytes) -> str:
+    """A URL without user, query and fragment, which may be secret; ``""`` for what is none."""
+    try:
+        parts = urlsplit(url.decode("ascii"))
+    except ValueError:
+        return ""
+    netloc = parts.netloc.rpartition("@")[2]
+    shown = urlunsplit((parts.scheme, netloc, parts.path, "", ""))[:200]
+    return shown if shown.isprintable() else ""

@@ -14,8 +14,9 @@ from twisted.web.resource import Resource
 from promproxy.errors import BadUpstream, Unreachable
 from promproxy.metrics import Metrics
 from promproxy.outbound.response import Response
+from promproxy.scrape.attempt import ScrapeSettings
 from promproxy.scrape.limits import Limits, Timeouts
-from promproxy.scrape.resource import ScrapeResource, ScrapeSettings
+from promproxy.scrape.resource import ScrapeResource
 from promproxy.targets.target import Delivery
 from promproxy.web.root import Pages, make_root
 from tests.fakes import (

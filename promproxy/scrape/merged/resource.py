@@ -18,6 +18,7 @@ from promproxy.errors import LoopDetected, TooLarge
 from promproxy.http.forwarding import TIMEOUT_HEADER, CallerHeaders, request_headers
 from promproxy.outbound.request import render_headers
 from promproxy.registry import Registry
+from promproxy.scrape.caller import caller_headers
 from promproxy.scrape.merged.answer import Form, MergedAnswer
 from promproxy.scrape.merged.budget import Budget
 from promproxy.scrape.merged.fetch import ACCEPT, Fetcher, Terms
@@ -30,7 +31,7 @@ from promproxy.scrape.merged.selection import (
     plan_for,
     selection_from,
 )
-from promproxy.scrape.resource import ScrapeResource, caller_headers
+from promproxy.scrape.resource import ScrapeResource
 from promproxy.server.answers import (
     RETRY_AFTER_SECONDS,
     accepts_gzip,
