@@ -14,8 +14,8 @@ from pathlib import Path
 from docs.costs import costs
 from docs.reference import SectionReference, Setting, kinds, sections
 from promproxy.config.schema import Config
-from promproxy.config.web_file import WebFile
 from promproxy.migration.promregator_options import OPTIONS
+from promproxy.server.settings import WebFile
 
 HERE = Path(__file__).absolute().parent
 

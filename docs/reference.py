@@ -12,7 +12,8 @@ import attrs
 import yaml
 from attrs import frozen
 
-from promproxy.config.read import (
+from promproxy.config.schema import Config
+from promproxy.settings.readers import (
     ListOf,
     MappingOf,
     Matching,
@@ -23,8 +24,7 @@ from promproxy.config.read import (
     secret,
     text,
 )
-from promproxy.config.schema import Config
-from promproxy.config.show import written
+from promproxy.settings.show import written
 
 _PLAIN_WORDS = {text: "string", boolean: "boolean", integer: "integer"}
 

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy import __version__
 from promproxy.cli import main, make_parser
-from promproxy.config.load import section_from_text
-from promproxy.config.web_file import WebFile
+from promproxy.server.settings import WebFile
+from promproxy.settings.load import section_from_text
 from promproxy.tap import Options
 
 

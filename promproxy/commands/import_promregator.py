@@ -7,7 +7,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from promproxy.config.load import compose, read_text
 from promproxy.disk.atomic_file import write_atomically
 from promproxy.errors import ConfigError
 from promproxy.migration.promregator import import_promregator
@@ -15,6 +14,7 @@ from promproxy.migration.promregator_options import option_for
 from promproxy.migration.report import report
 from promproxy.migration.secrets import Secrets
 from promproxy.migration.spring import read_settings
+from promproxy.settings.load import compose, read_text
 
 DESCRIPTION = """
 Prints the equivalent promproxy.yml. Its comments say what became of each setting, and what is left

@@ -21,12 +21,13 @@ from twisted.logger import globalLogBeginner
 from twisted.web.resource import Resource
 
 from promproxy.commands.common import run_under_reactor
-from promproxy.config.http_client import HttpClient, problem_with_url
-from promproxy.config.load import load_section
-from promproxy.config.units import duration_from_text, size_from_text
 from promproxy.daemon.endpoints import make_endpoint
 from promproxy.errors import ConfigError
+from promproxy.outbound.settings import HttpClient
 from promproxy.server.site import PromproxySite
+from promproxy.settings.load import load_section
+from promproxy.settings.readers import problem_with_url
+from promproxy.settings.units import duration_from_text, size_from_text
 from promproxy.sync.connection import Connection
 from promproxy.sync.follower import Follower, OutputPaths
 from promproxy.sync.metrics import Figures

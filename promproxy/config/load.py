@@ -1,23 +1,13 @@
-"""A YAML file becomes a configuration, or one message that says what to change in it."""
+"""The configuration files, read."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
-import yaml
-
-from promproxy.config.place import ConfigNode
-from promproxy.config.read import section
 from promproxy.config.schema import Config
-from promproxy.config.web_file import WebFile
-from promproxy.errors import ConfigError
-
-T = TypeVar("T")
-
-_NAMED = re.compile(r"(?<=undefined )(alias|tag handle) .*", re.DOTALL)
+from promproxy.server.settings import WebFile
+from promproxy.settings.load import load_section, section_from_text
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
@@ -30,56 +20,6 @@ def load_web_file(file: Path) -> WebFile:
     return load_section(WebFile, file, None)
 
 
-def load_section(cls: type[T], file: Path, environ: Mapping[str, str] | None) -> T:
-    """What a file says of a schema class, all of whose fields have defaults. Raises ConfigError."""
-    file = file.absolute()
-    return section_from_text(cls, read_text(file), file, environ)
-
-
 def config_from_text(content: str, file: Path, environ: Mapping[str, str]) -> Config:
     """The configuration in a text; ``file`` is for messages and relative paths."""
     return section_from_text(Config, content, file, environ)
-
-
-def section_from_text(
-    cls: type[T], content: str, file: Path, environ: Mapping[str, str] | None
-) -> T:
-    """The same for any schema class, all of whose fields have defaults."""
-    node = compose(content, file)
-    if node is None:
-        return cls()
-    line = node.start_mark.line + 1
-    return section(cls)(ConfigNode(node=node, file=file, line=line, path="", environ=environ))
-
-
-def read_text(file: Path) -> str:
-    """What a file holds. Raises ConfigError."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
-
-
-def compose(content: str, file: Path) -> yaml.Node | None:
-    """The YAML node that a text is, None where it says nothing. Raises ConfigError."""
-    try:
-        node: yaml.Node | None = yaml.compose(content, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark is not None else 1
-        raise ConfigError(f"{file}:{line}: no valid YAML: {_problem(error)}") from error
-    except yaml.reader.ReaderError as error:
-        line = content.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{file}:{line}: no valid YAML: a control character") from error
-    except RecursionError as error:
-        raise ConfigError(f"{file}: nested too deeply") from error
-    except (ValueError, OverflowError) as error:  # PyYAML does not check the number
-        raise ConfigError(f"{file}: no valid YAML: an escape that is no character") from error
-    return node
-
-
-def _problem(error: yaml.MarkedYAMLError) -> str:
-    """What PyYAML found, without what may be a password: an unquoted one with * or ! in front."""
-    return _NAMED.sub(r"\1; a text that begins with * or ! needs quotes", error.problem or "")

@@ -15,8 +15,6 @@ from attrs import field, frozen
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from promproxy.config import schema
-from promproxy.config.files import files_in, world_readable_secrets
-from promproxy.config.http_client import HttpClient
 from promproxy.daemon.endpoints import make_endpoint
 from promproxy.daemon.outputs import output_settings
 from promproxy.daemon.profiles import make_profile
@@ -27,7 +25,10 @@ from promproxy.disk.output_files import OutputSettings
 from promproxy.errors import ConfigError
 from promproxy.outbound.agent import OutboundAgent
 from promproxy.outbound.client import Outbound, Profile
+from promproxy.outbound.settings import HttpClient
+from promproxy.settings.files import files_in, world_readable_secrets
 from promproxy.sources import Source
+from promproxy.sources.settings import SourceSettings
 from promproxy.targets.document import EntryStyle
 from promproxy.targets.target import Target
 from promproxy.timing.threads import InThread
@@ -151,7 +152,7 @@ class GenerationBuilder:
         return Built(profile, settings, profile.agents)
 
     def _source(
-        self, source: schema.Source, config: schema.Config, before: Built[Source] | None
+        self, source: SourceSettings, config: schema.Config, before: Built[Source] | None
     ) -> Built[Source]:
         # Of the profiles only this decides which targets there are; all else of them does not
         # concern the source.

@@ -13,9 +13,7 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from promproxy.config import schema
-from promproxy.config.files import files_in, world_readable_secrets
 from promproxy.config.load import load_web_file
-from promproxy.config.web_file import HttpServer, WebFile
 from promproxy.daemon.server_tls import make_server_context
 from promproxy.disk.file_watch import digests_of
 from promproxy.errors import ConfigError
@@ -23,8 +21,10 @@ from promproxy.manual import manual_page
 from promproxy.server.access import Access
 from promproxy.server.bearer_tokens import Tokens
 from promproxy.server.passwords import CheckQueue, Passwords
+from promproxy.server.settings import HttpServer, WebFile
 from promproxy.server.site import PromproxySite
 from promproxy.server.tls import ServerConnections, ServerContext, TlsFactory
+from promproxy.settings.files import files_in, world_readable_secrets
 
 
 def make_access(config: schema.Config, web: WebFile) -> Access:

@@ -6,12 +6,12 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from promproxy.config import schema
-from promproxy.config.merged import Merged
 from promproxy.metrics import Metrics
 from promproxy.outbound.client import Outbound
 from promproxy.registry import Registry
 from promproxy.scrape.merged.fetch import Fetcher
 from promproxy.scrape.merged.resource import MergedResource, MergedSettings
+from promproxy.scrape.merged.settings import Merged
 from promproxy.scrape.resource import ScrapeResource
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import attrs
 
 from promproxy.config import schema
-from promproxy.config.http_client import HttpClient
-from promproxy.disk.output_files import OutputSettings, SourceSettings
+from promproxy.disk.output_files import OutputSettings, StateKey
+from promproxy.outbound.settings import HttpClient
+from promproxy.sources.settings import SourceSettings
 from promproxy.targets.document import EntryStyle
 
 # How a source is asked; which targets it then finds, and what they get, does not depend on it. So a
@@ -30,7 +31,7 @@ def output_settings(config: schema.Config, style: EntryStyle) -> OutputSettings:
     return OutputSettings(
         state_dir=config.state_dir,
         sources={
-            source.name: SourceSettings(fingerprint(source, config), source.profiles)
+            source.name: StateKey(fingerprint(source, config), source.profiles)
             for source in config.sources
         },
         file_sd=config.file_sd.path if config.file_sd is not None else None,
@@ -39,7 +40,7 @@ def output_settings(config: schema.Config, style: EntryStyle) -> OutputSettings:
     )
 
 
-def fingerprint(source: schema.Source, config: schema.Config) -> str:
+def fingerprint(source: SourceSettings, config: schema.Config) -> str:
     """A hash of all settings that decide which targets a source has.
 
     Settings left at their defaults do not count, so that an upgrade which brings new ones does not

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from promproxy.config.http_client import BasicAuth, Connection, HttpClient, OAuth2
 from promproxy.config.schema import Config
 from promproxy.daemon.tls import MakeTLSProfile, load_tls_profile
 from promproxy.errors import ConfigError
@@ -22,6 +21,7 @@ from promproxy.outbound.oauth2 import ClientCredentials
 from promproxy.outbound.origin import HttpProxy, basic_credentials
 from promproxy.outbound.pool import PoolLimits
 from promproxy.outbound.request import render_headers
+from promproxy.outbound.settings import BasicAuth, Connection, HttpClient, OAuth2
 from promproxy.outbound.tokens import TokenAgent, Tokens
 
 TOKEN_SECONDS = 30.0

@@ -14,7 +14,6 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 from promproxy.config import schema
-from promproxy.config.show import yaml_of
 from promproxy.daemon.generation import Generation, GenerationBuilder
 from promproxy.daemon.inbound import Inbound, InboundSettings
 from promproxy.daemon.merged import MergedPage
@@ -28,7 +27,9 @@ from promproxy.registry import Registry
 from promproxy.scrape.attempt import ScrapeSettings
 from promproxy.scrape.limits import Limits, Timeouts
 from promproxy.scrape.resource import ScrapeResource
+from promproxy.scrape.settings import Scrape
 from promproxy.server.site import MAX_CONNECTIONS, PromproxySite
+from promproxy.settings.show import yaml_of
 from promproxy.systemd.notify import READY, RELOADING
 from promproxy.web.admin import InvalidateResource, RefreshResource, ReloadResource
 from promproxy.web.api import TargetsResource
@@ -327,7 +328,7 @@ class Runtime:
             await deferLater(self._builder.reactor, _LOOK_SECONDS)
 
 
-def scrape_settings(config: schema.Scrape) -> ScrapeSettings:
+def scrape_settings(config: Scrape) -> ScrapeSettings:
     """What is configured of scrapes, with limits that nothing counts against yet."""
     return ScrapeSettings(
         timeouts=Timeouts(

@@ -11,9 +11,9 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
-from promproxy.config.web_file import TlsServer
 from promproxy.daemon.pem import key_pair_in
 from promproxy.errors import ConfigError
+from promproxy.server.settings import TlsServer
 from promproxy.server.tls import ServerContext, sans_of
 
 _VERSIONS = {"TLS12": SSL.TLS1_2_VERSION, "TLS13": SSL.TLS1_3_VERSION}

@@ -23,7 +23,6 @@ from twisted.python.threadpool import ThreadPool
 
 from promproxy.config import schema
 from promproxy.config.load import load_web_file
-from promproxy.config.web_file import WebFile
 from promproxy.daemon.generation import GenerationBuilder
 from promproxy.daemon.inbound import Inbound, build_inbound
 from promproxy.daemon.runtime import Runtime
@@ -31,6 +30,7 @@ from promproxy.errors import ConfigError
 from promproxy.outbound.client import Outbound
 from promproxy.registry import Registry
 from promproxy.server.passwords import THREADS
+from promproxy.server.settings import WebFile
 from promproxy.server.site import PromproxySite
 from promproxy.systemd.notify import READY, STOPPING
 from promproxy.systemd.sockets import inherited_endpoint

@@ -7,8 +7,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from promproxy.config import cloud_foundry, schema
-from promproxy.config.http_client import HttpClient, without_query
+from promproxy.config import schema
 from promproxy.daemon.profiles import make_fetcher, make_profile
 from promproxy.daemon.tls import TLSProfiles
 from promproxy.daemon.tunnel import client_rules
@@ -16,8 +15,11 @@ from promproxy.outbound.agent import OutboundAgent
 from promproxy.outbound.client import Outbound
 from promproxy.outbound.document import DocumentClient
 from promproxy.outbound.fetch import Fetcher
+from promproxy.outbound.settings import HttpClient
 from promproxy.secret import Secret
+from promproxy.settings.readers import without_query
 from promproxy.sources import Source
+from promproxy.sources.cloud_foundry import settings as cloud_foundry
 from promproxy.sources.cloud_foundry.api import Api
 from promproxy.sources.cloud_foundry.lists import Lists
 from promproxy.sources.cloud_foundry.router_check import RouterCheck
@@ -29,6 +31,7 @@ from promproxy.sources.files import FilesSource
 from promproxy.sources.groups import GroupRules
 from promproxy.sources.http_sd import HttpSdSource
 from promproxy.sources.pushprox.source import PushProxSource
+from promproxy.sources.settings import HttpSd, SourceSettings
 from promproxy.timing.threads import InThread
 from promproxy.tunnel.agent import TunnelAgent
 
@@ -48,7 +51,7 @@ class SourceBuilder:
     tls_profiles: TLSProfiles = field(factory=TLSProfiles)
     agents: list[OutboundAgent] = field(factory=list, init=False)
 
-    def build(self, source: schema.Source, config: schema.Config) -> Source:
+    def build(self, source: SourceSettings, config: schema.Config) -> Source:
         """The source that a part of the configuration describes. Raises ConfigError."""
         if source.cloud_foundry is not None:
             return self._cloud_foundry(source, source.cloud_foundry, config)
@@ -73,7 +76,7 @@ class SourceBuilder:
             self.in_thread,
         )
 
-    def _http_sd(self, source: schema.Source, http_sd: schema.HttpSd) -> Source:
+    def _http_sd(self, source: SourceSettings, http_sd: HttpSd) -> Source:
         fetcher = self._fetcher(http_sd, http_sd.timeout, http_sd.max_size)
         rules = evolve(
             _group_rules(source),
@@ -84,7 +87,7 @@ class SourceBuilder:
         return HttpSdSource(source.name, source.interval, client, rules, self.reactor)
 
     def _cloud_foundry(
-        self, source: schema.Source, cf: cloud_foundry.CloudFoundry, config: schema.Config
+        self, source: SourceSettings, cf: cloud_foundry.CloudFoundry, config: schema.Config
     ) -> Source:
         credentials = Credentials(
             username=cf.username,
@@ -124,7 +127,7 @@ class SourceBuilder:
         return make_fetcher(self.reactor, profile, timeout, max_size)
 
 
-def _group_rules(source: schema.Source) -> GroupRules:
+def _group_rules(source: SourceSettings) -> GroupRules:
     return GroupRules(source=source.name, outbound=source.outbound, honor_job=source.honor_job)
 
 

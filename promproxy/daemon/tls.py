@@ -13,11 +13,11 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 
-from promproxy.config.files import files_in
-from promproxy.config.http_client import TlsConfig
 from promproxy.daemon.pem import certificates_in, key_pair_in
 from promproxy.disk.file_watch import digests_of
+from promproxy.outbound.settings import TlsConfig
 from promproxy.outbound.tls import TLSProfile, make_tls_profile
+from promproxy.settings.files import files_in
 
 MakeTLSProfile = Callable[[TlsConfig], TLSProfile]
 

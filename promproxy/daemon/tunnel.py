@@ -14,6 +14,7 @@ from promproxy.registry import Registry
 from promproxy.scrape.resource import ScrapeResource
 from promproxy.server.site import NoProxyResource
 from promproxy.sources.pushprox.targets import AllowRule, ClientRules, TargetRule
+from promproxy.sources.settings import SourceSettings
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
 from promproxy.web.pushprox.metrics import TunnelMetrics
@@ -24,7 +25,7 @@ from promproxy.web.pushprox.resource import ClientsResource, PushResource
 BODY_PATHS = ("/poll", "/push")
 
 
-def client_rules(source: schema.Source) -> ClientRules:
+def client_rules(source: SourceSettings) -> ClientRules:
     """What a source says of its clients; it is one of the kind pushprox."""
     assert source.pushprox is not None
     return ClientRules(
@@ -58,7 +59,7 @@ class TunnelPages:
     _counts: TunnelMetrics = field(init=False)
     _poll: PollResource = field(init=False)
     _pages: Mapping[str, IResource] = field(init=False)
-    _source: schema.Source | None = field(default=None, init=False)
+    _source: SourceSettings | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         tunnel, clock = self.tunnel, self._clock

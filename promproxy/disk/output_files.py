@@ -30,7 +30,7 @@ log = Logger()
 
 
 @frozen
-class SourceSettings:
+class StateKey:
     """What decides whether a saved state is still good.
 
     ``fingerprint`` is a hash of all that decides which targets there are; ``profiles`` are the
@@ -46,7 +46,7 @@ class OutputSettings:
     """What is configured of the files."""
 
     state_dir: Path | None = None
-    sources: Mapping[str, SourceSettings] = field(factory=dict)
+    sources: Mapping[str, StateKey] = field(factory=dict)
     file_sd: Path | None = None
     address: str = ""
     own_entries: Sequence[bytes] = ()
@@ -131,7 +131,7 @@ class OutputFiles:
         self._writers[path].write(make)
 
 
-def _is_good(state: SavedState, settings: SourceSettings) -> bool:
+def _is_good(state: SavedState, settings: StateKey) -> bool:
     """Whether the targets may be used by what is configured now.
 
     A profile's credentials go only to targets that were chosen by the settings beside them. So

@@ -7,13 +7,13 @@ from typing import Any
 
 from attrs import define, field
 
-from promproxy.config.http_client import HttpClient
 from promproxy.daemon.generation import referenced_digests
 from promproxy.daemon.profiles import make_fetcher, make_profile
 from promproxy.errors import ConfigError, SourceError
 from promproxy.outbound.client import Profile
 from promproxy.outbound.document import DocumentClient
 from promproxy.outbound.fetch import Fetcher
+from promproxy.outbound.settings import HttpClient
 
 
 @define(eq=False, kw_only=True)

@@ -11,13 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig
 from promproxy.config.load import config_from_text, load_config
-from promproxy.config.pushprox import PushProx, PushProxAllow, PushProxTarget
-from promproxy.config.roles import Role, Token
-from promproxy.config.schema import Config, Discovery, Files, FileSd, HttpSd, Scrape, Source
+from promproxy.config.schema import Config
+from promproxy.disk.settings import FileSd
 from promproxy.errors import ConfigError
+from promproxy.outbound.settings import Authorization, BasicAuth, HttpClient, TlsConfig
+from promproxy.scrape.settings import Scrape
 from promproxy.secret import Secret
+from promproxy.server.roles import Role, Token
+from promproxy.sources.pushprox.settings import PushProx, PushProxAllow, PushProxTarget
+from promproxy.sources.settings import Files, HttpSd, SourceSettings
+from promproxy.targets.settings import Discovery
 
 HERE = Path(__file__).absolute().parent
 BAD = HERE / "bad"
@@ -86,14 +90,14 @@ class GoodFileTests(SynchronousTestCase):
         )
         secret_file = Secret(path=HERE / "a-secret")
         token = HttpClient(authorization=Authorization(type="Token", credentials=secret_file))
-        vms = Source(
+        vms = SourceSettings(
             name="vms",
             refresh_interval=10.0,
             outbound="token",
             honor_job=True,
             files=Files(paths=(HERE / "targets/*.yml", Path("/etc/targets.json"))),
         )
-        branch_office = Source(
+        branch_office = SourceSettings(
             name="branch-office",
             http_sd=HttpSd(
                 url="http://other:8080/discovery?all=1",
@@ -102,14 +106,14 @@ class GoodFileTests(SynchronousTestCase):
                 authorization=Authorization(credentials=Secret("$hunter2")),
             ),
         )
-        partner = Source(
+        partner = SourceSettings(
             name="partner",
             outbound="acme",
             http_sd=HttpSd(
                 url="https://[2001:db8::1]/", allowed_hosts=("*.example.org", "10.0.0.7")
             ),
         )
-        nat = Source(
+        nat = SourceSettings(
             name="nat",
             pushprox=PushProx(
                 targets=(

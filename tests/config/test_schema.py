@@ -7,11 +7,14 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.http_client import Authorization, BasicAuth, HttpClient, TlsConfig, url
-from promproxy.config.schema import Config, Files, HttpSd, Source, host_port, source_name
+from promproxy.config.schema import Config
 from promproxy.errors import ConfigError
+from promproxy.outbound.settings import Authorization, BasicAuth, HttpClient, TlsConfig
 from promproxy.secret import Secret
-from tests.config.support import place_of
+from promproxy.settings.readers import url
+from promproxy.sources.settings import Files, HttpSd, SourceSettings, source_name
+from promproxy.targets.settings import host_port
+from tests.settings.support import node_of
 
 FILES = Files(paths=(Path("/a.yml"),))
 BASIC = HttpClient(basic_auth=BasicAuth(username="u"))
@@ -33,11 +36,11 @@ class ScalarTests(SynchronousTestCase):
     def refused(self, reader: Any, *texts: str) -> None:
         for text in texts:
             with self.assertRaises(ConfigError, msg=text):
-                reader(place_of(f"'{text}'"))
+                reader(node_of(f"'{text}'"))
 
     def accepted(self, reader: Any, *texts: str) -> None:
         for text in texts:
-            self.assertEqual(reader(place_of(f"'{text}'")), text)
+            self.assertEqual(reader(node_of(f"'{text}'")), text)
 
     def test_source_names(self) -> None:
         """They become a part of ids and the value of a metric's label."""
@@ -79,14 +82,16 @@ class HttpClientTests(SynchronousTestCase):
 class SourceTests(SynchronousTestCase):
     def test_intervals(self) -> None:
         """Files are looked at every 5 s, others are asked once a minute, unless told otherwise."""
-        self.assertEqual(Source(name="a", files=FILES).interval, 5)
-        self.assertEqual(Source(name="a", http_sd=http_sd()).interval, 60)
-        self.assertEqual(Source(name="a", files=FILES, refresh_interval=7.0).interval, 7)
+        self.assertEqual(SourceSettings(name="a", files=FILES).interval, 5)
+        self.assertEqual(SourceSettings(name="a", http_sd=http_sd()).interval, 60)
+        self.assertEqual(SourceSettings(name="a", files=FILES, refresh_interval=7.0).interval, 7)
 
 
 class CredentialsTests(SynchronousTestCase):
     def config(self, profile: str, **kind: Any) -> Config:
-        return Config(outbound=PROFILES, sources=(Source(name="a", outbound=profile, **kind),))
+        return Config(
+            outbound=PROFILES, sources=(SourceSettings(name="a", outbound=profile, **kind),)
+        )
 
     def test_any_host_of_a_document(self) -> None:
         """Credentials go only where the operator meant them to."""

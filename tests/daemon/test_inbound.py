@@ -11,21 +11,22 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
-from promproxy.config.load import config_from_text, section_from_text
+from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
-from promproxy.config.web_file import WebFile
 from promproxy.daemon.inbound import build_inbound, inbound_warnings, make_access, make_tokens
 from promproxy.daemon.service import Daemon, make_daemon
 from promproxy.disk.file_watch import LOOK_SECONDS
 from promproxy.errors import ConfigError
 from promproxy.server.access import ADMIN, SCRAPE
 from promproxy.server.bearer_tokens import Tokens
+from promproxy.server.settings import WebFile
 from promproxy.server.tls import TlsFactory
-from tests.config.test_web_file import HASH
+from promproxy.settings.load import section_from_text
 from tests.daemon.test_service import ServiceTestCase
 from tests.fakes import Answer, Caller, Wire, settle
 from tests.integration.certificates import Authority
 from tests.server.test_passwords import basic
+from tests.server.test_settings import HASH
 
 CALLER_TLS = (
     "tls_server_config: {cert_file: a, key_file: a, client_ca_file: a, client_auth_type: %s}\n"

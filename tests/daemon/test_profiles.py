@@ -13,13 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from promproxy.config.http_client import (
-    Authorization,
-    BasicAuth,
-    HttpClient,
-    OAuth2,
-    TlsConfig,
-)
 from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
 from promproxy.daemon.profiles import (
@@ -31,6 +24,7 @@ from promproxy.daemon.profiles import (
 from promproxy.errors import ConfigError, ScrapeError, Unreachable
 from promproxy.outbound.fetch import Answer, Fetcher
 from promproxy.outbound.no_proxy import NoProxy
+from promproxy.outbound.settings import Authorization, BasicAuth, HttpClient, OAuth2, TlsConfig
 from promproxy.secret import Secret
 from tests.integration.certificates import Authority
 

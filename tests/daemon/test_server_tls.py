@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 from OpenSSL import SSL, crypto
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.web_file import TlsServer
 from promproxy.daemon import server_tls
 from promproxy.daemon.server_tls import make_server_context
 from promproxy.errors import ConfigError
+from promproxy.server.settings import TlsServer
 from promproxy.server.tls import ServerContext, sans_of
 from tests.integration.certificates import Authority
 

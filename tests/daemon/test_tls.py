@@ -8,9 +8,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.http_client import TlsConfig
 from promproxy.daemon.tls import TLSProfiles
 from promproxy.errors import ConfigError
+from promproxy.outbound.settings import TlsConfig
 from tests.integration.certificates import Authority
 
 

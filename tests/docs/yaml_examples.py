@@ -13,11 +13,12 @@ import attrs
 import yaml
 from twisted.internet.testing import MemoryReactorClock
 
-from promproxy.config.http_client import HttpClient
-from promproxy.config.load import config_from_text, section_from_text
+from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
 from promproxy.daemon.profiles import make_profile
 from promproxy.daemon.service import make_daemon
+from promproxy.outbound.settings import HttpClient
+from promproxy.settings.load import section_from_text
 from promproxy.sources.groups import GroupRules, targets_from_groups
 from promproxy.targets.target import Target
 from tests.integration.certificates import Authority

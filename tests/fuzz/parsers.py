@@ -11,9 +11,7 @@ from typing import Any
 from attrs import frozen
 from twisted.web.http_headers import Headers
 
-from promproxy.config.load import compose, config_from_text, section_from_text
-from promproxy.config.units import duration_from_text, size_from_text
-from promproxy.config.web_file import WebFile
+from promproxy.config.load import config_from_text
 from promproxy.disk.saved_state import decode
 from promproxy.errors import BadUpstream, ConfigError, SourceError, StateError
 from promproxy.http.head import parse_head
@@ -35,6 +33,9 @@ from promproxy.server.head import (
     take_credentials,
 )
 from promproxy.server.passwords import credentials_in
+from promproxy.server.settings import WebFile
+from promproxy.settings.load import compose, section_from_text
+from promproxy.settings.units import duration_from_text, size_from_text
 from promproxy.sources.cloud_foundry import lists
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.resources import (

@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from promproxy.config.http_client import HttpClient
 from promproxy.daemon.profiles import make_profile
 from promproxy.errors import BadUpstream, DeadlinePassed, ScrapeError, Unreachable
 from promproxy.outbound.fetch import Fetcher
+from promproxy.outbound.settings import HttpClient
 from tests.integration.peers import HOST, free_port
 from tests.integration.support import SocketTestCase, pause, reactor, sends
 

@@ -13,7 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from promproxy.disk.output_files import OutputFiles, OutputSettings, SourceSettings
+from promproxy.disk.output_files import OutputFiles, OutputSettings, StateKey
 from promproxy.disk.saved_state import decode
 from promproxy.registry import Registry
 from promproxy.targets.document import EntryStyle
@@ -43,7 +43,7 @@ class ManyTargetsTests(TestCase):
         """While both files are made and written."""
         settings = OutputSettings(
             state_dir=self.folder / "state",
-            sources={"vms": SourceSettings("f00")},
+            sources={"vms": StateKey("f00")},
             file_sd=self.folder / "sd.json",
             address="promproxy:8080",
             own_entries=EntryStyle().own_entries(),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.load import compose, config_from_text
+from promproxy.config.load import config_from_text
 from promproxy.config.schema import Config
 from promproxy.daemon.service import make_daemon
 from promproxy.errors import ConfigError
@@ -21,6 +21,7 @@ from promproxy.migration.promregator_options import OPTIONS, option_for
 from promproxy.migration.report import report
 from promproxy.migration.secrets import Secrets
 from promproxy.migration.spring import Settings, read_settings
+from promproxy.settings.load import compose
 from tests.integration.certificates import Authority
 
 HERE = Path(__file__).parent

@@ -14,9 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from promproxy.config.web_file import TlsServer
 from promproxy.daemon.server_tls import make_server_context
 from promproxy.server.channel import CLOSE_SECONDS, HEAD_SECONDS, LAST_ANSWER_SECONDS
+from promproxy.server.settings import TlsServer
 from promproxy.server.site import KEEP_ALIVE_SECONDS, PromproxySite
 from promproxy.server.tls import ServerConnections, TlsFactory
 from tests.fakes import Caller, Wire, settle

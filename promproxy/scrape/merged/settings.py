@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from promproxy.config.place import ConfigNode
-from promproxy.config.read import boolean, mapping_of, positive, setting, size, text
 from promproxy.scrape.merged.selection import DEFAULT_LABELS
+from promproxy.settings.node import ConfigNode
+from promproxy.settings.readers import boolean, mapping_of, positive, setting, size, text
 from promproxy.targets.labels import is_label_name
 
 
-def label_map(place: ConfigNode) -> Mapping[str, str]:
+def label_map(node: ConfigNode) -> Mapping[str, str]:
     """Labels, and the names of a target's labels that each is made of, joined by colons."""
-    labels = mapping_of(text)(place)
+    labels = mapping_of(text)(node)
     for name, made_of in labels.items():
         if not is_label_name(name) or name.startswith("__") or name == "instance":
-            place.fail(f"{name!r} cannot be a label of series here")
+            node.fail(f"{name!r} cannot be a label of series here")
         if not all(is_label_name(part) for part in made_of.split(":")):
-            place.fail(f"{name}: expected names of labels joined by :, such as __meta_cf_org_name")
+            node.fail(f"{name}: expected names of labels joined by :, such as __meta_cf_org_name")
     return labels
 
 

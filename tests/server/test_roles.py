@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.roles."""
+"""Tests of promproxy.server.roles."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.roles import Role, Token
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
 from promproxy.server.access import Access
+from promproxy.server.roles import Role, Token
 
 
 class BuiltTests(SynchronousTestCase):

@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 import attrs
 import yaml
 
-from promproxy.config.http_client import url
-from promproxy.config.read import ListOf, MappingOf, duration, positive_duration, size
-from promproxy.config.units import text_from_duration, text_from_size
 from promproxy.secret import Secret
+from promproxy.settings.readers import ListOf, MappingOf, duration, positive_duration, size, url
+from promproxy.settings.units import text_from_duration, text_from_size
 
 HIDDEN = "<secret>"
 

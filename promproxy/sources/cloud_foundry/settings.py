@@ -8,9 +8,10 @@ from string import Formatter
 
 from attrs import frozen
 
-from promproxy.config.http_client import HttpClient, url
-from promproxy.config.place import ConfigNode
-from promproxy.config.read import (
+from promproxy.outbound.settings import HttpClient
+from promproxy.secret import Secret
+from promproxy.settings.node import ConfigNode
+from promproxy.settings.readers import (
     boolean,
     integer,
     list_of,
@@ -25,8 +26,8 @@ from promproxy.config.read import (
     setting,
     size,
     text,
+    url,
 )
-from promproxy.secret import Secret
 from promproxy.sources.cloud_foundry.label_selector import LabelSelector, parse_label_selector
 from promproxy.sources.cloud_foundry.targets import TEMPLATE_FIELDS
 from promproxy.targets.labels import is_label_name
@@ -34,23 +35,23 @@ from promproxy.targets.labels import is_label_name
 metrics_path = matching(r"/[!-\"$-~]*(?<!\?)", "a path such as /metrics")
 
 
-def label_selector(place: ConfigNode) -> LabelSelector:
+def label_selector(node: ConfigNode) -> LabelSelector:
     """A label selector such as ``monitoring=prometheus,!legacy``, as the API writes it."""
     try:
-        return parse_label_selector(text(place))
+        return parse_label_selector(text(node))
     except ValueError as error:
-        place.fail(str(error))
+        node.fail(str(error))
 
 
-def template(place: ConfigNode) -> str:
+def template(node: ConfigNode) -> str:
     """A text with fields of a target in braces, such as ``{org_name}-{app_name}``."""
-    value = text(place)
+    value = text(node)
     try:
         for _literal, name, spec, conversion in Formatter().parse(value):
             if name is not None and (name not in TEMPLATE_FIELDS or spec or conversion):
-                place.expected(f"fields among {', '.join(TEMPLATE_FIELDS)}, not {{{name}}}")
+                node.expected(f"fields among {', '.join(TEMPLATE_FIELDS)}, not {{{name}}}")
     except ValueError as error:
-        place.fail(f"no valid template: {error}")
+        node.fail(f"no valid template: {error}")
     return value
 
 

@@ -5,15 +5,17 @@ Field names and meanings are those of Prometheus (its documentation, "Configurat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from promproxy.config.place import ConfigNode
-from promproxy.config.read import (
+from promproxy.http.grammar import TOKEN
+from promproxy.outbound.no_proxy import NoProxy
+from promproxy.secret import Secret
+from promproxy.settings.files import PemFiles
+from promproxy.settings.node import ConfigNode
+from promproxy.settings.readers import (
     boolean,
     list_of,
     mapping_of,
@@ -24,51 +26,22 @@ from promproxy.config.read import (
     section,
     setting,
     text,
+    url,
+    without_query,
 )
-from promproxy.http.grammar import TOKEN
-from promproxy.outbound.no_proxy import NoProxy
-from promproxy.secret import Secret
 
 
-def url(place: ConfigNode) -> str:
-    """An http or https URL without credentials in it."""
-    value = text(place)
-    problem = problem_with_url(value)
-    if problem is not None:
-        place.fail(problem)
-    return value
-
-
-def problem_with_url(value: str) -> str | None:
-    """Why this is no URL that we may ask, in words for an operator, or None."""
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is none, a bracket that does not close
-        usable = False
-    if not usable or not re.fullmatch(r"[!-~]+", value) or "#" in value:
-        return "expected a URL that begins with http:// or https://"
-    if parts.username is not None or parts.password is not None:
-        return "credentials do not belong in a URL: it is shown in messages"
-    return None
-
-
-def parameter(place: ConfigNode) -> Secret:
+def parameter(node: ConfigNode) -> Secret:
     """A string that is not shown, since it may be a secret."""
-    return Secret(text(place))
+    return Secret(text(node))
 
 
-def no_proxy(place: ConfigNode) -> NoProxy:
+def no_proxy(node: ConfigNode) -> NoProxy:
     """Hosts with commas in between: ``10.0.0.0/8,.example.org,host:8080``; ``*`` for all."""
     try:
-        return NoProxy(text(place))
+        return NoProxy(text(node))
     except ValueError as error:
-        place.expected(str(error))
-
-
-def without_query(value: str) -> str:
-    """A URL as far as it may be shown: a parameter may be a token."""
-    return value.partition("?")[0]
+        node.expected(str(error))
 
 
 @frozen(kw_only=True)
@@ -88,7 +61,7 @@ class Authorization:
 
 
 @frozen(kw_only=True)
-class TlsConfig:
+class TlsConfig(PemFiles):
     """How a TLS connection that we open is made and what the other side must prove."""
 
     ca_file: Path | None = setting(
@@ -107,6 +80,11 @@ class TlsConfig:
     def __attrs_post_init__(self) -> None:
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file go together")
+
+    @property
+    def pem_files(self) -> tuple[Path | None, ...]:
+        """See `PemFiles`."""
+        return self.ca_file, self.cert_file, self.key_file
 
 
 @frozen(kw_only=True)

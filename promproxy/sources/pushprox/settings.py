@@ -8,8 +8,7 @@ from string import Formatter
 
 from attrs import frozen
 
-from promproxy.config.cloud_foundry import metrics_path
-from promproxy.config.read import (
+from promproxy.settings.readers import (
     duration,
     list_of,
     mapping_of,
@@ -22,6 +21,7 @@ from promproxy.config.read import (
     setting,
     text,
 )
+from promproxy.sources.cloud_foundry.settings import metrics_path
 from promproxy.sources.pushprox.targets import TEMPLATE_FIELDS
 from promproxy.targets.labels import is_label_name
 

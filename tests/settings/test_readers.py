@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.read."""
+"""Tests of promproxy.settings.readers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config import read
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
-from tests.config.support import FILE, place_of
+from promproxy.settings import readers as read
+from tests.settings.support import FILE, node_of
 
 
 @frozen(kw_only=True)
@@ -33,9 +33,9 @@ class ReaderTests(SynchronousTestCase):
     def check(self, reader: read.Reader[Any], good: dict[str, Any], bad: dict[str, str]) -> None:
         """The values that good texts are read as, and what is said to be expected for bad ones."""
         for text, value in good.items():
-            self.assertEqual(reader(place_of(text, X="5")), value, text)
+            self.assertEqual(reader(node_of(text, X="5")), value, text)
         for text, expected in bad.items():
-            error = self.assertRaises(ConfigError, reader, place_of(text, X="5"))
+            error = self.assertRaises(ConfigError, reader, node_of(text, X="5"))
             self.assertEqual(str(error), f"{FILE}:1: expected {expected}", text)
 
     def test_text(self) -> None:
@@ -54,7 +54,7 @@ class ReaderTests(SynchronousTestCase):
     def test_text_from_a_variable_that_is_no_text(self) -> None:
         """As Python hands out a byte that is no UTF-8."""
         with self.assertRaises(ConfigError):
-            read.text(place_of("${X}", X="\udcff"))
+            read.text(node_of("${X}", X="\udcff"))
 
     def test_matching(self) -> None:
         """The whole string must match."""
@@ -117,15 +117,15 @@ class ReaderTests(SynchronousTestCase):
             read.mapping_of(read.integer), {"{}": {}, "{a: 1}": {"a": 1}}, {"1": "a mapping"}
         )
         error = self.assertRaises(
-            ConfigError, read.mapping_of(read.list_of(read.integer)), place_of("a: [1,\n x]")
+            ConfigError, read.mapping_of(read.list_of(read.integer)), node_of("a: [1,\n x]")
         )
         self.assertEqual(str(error), f"{FILE}:2: a[1]: expected a whole number")
 
     def test_regex(self) -> None:
         """Compiled; what does not compile is an error, also where Python's own limits are met."""
-        assert read.regex(place_of("'a.*'")).fullmatch("Abc")
+        assert read.regex(node_of("'a.*'")).fullmatch("Abc")
         for bad in ("'('", "'a{99999999999999999999}'", f"'{'(' * 50_000}{')' * 50_000}'", "'*'"):
-            error = self.assertRaises(ConfigError, read.regex, place_of(bad))
+            error = self.assertRaises(ConfigError, read.regex, node_of(bad))
             assert str(error).startswith(f"{FILE}:1: no valid regular expression: "), error
 
 
@@ -137,21 +137,21 @@ class SecretTests(SynchronousTestCase):
 
     def test_inline(self) -> None:
         """From the file itself, or the environment."""
-        self.assertEqual(read.secret(place_of("a b ")).reveal(), "a b")
-        self.assertEqual(read.secret(place_of("${X}", X="a b ")).reveal(), "a b ")
+        self.assertEqual(read.secret(node_of("a b ")).reveal(), "a b")
+        self.assertEqual(read.secret(node_of("${X}", X="a b ")).reveal(), "a b ")
 
     def test_file(self) -> None:
         """It is read at once, so that a mistake shows before the start."""
         path = self.write(b"hunter2\n")
-        self.assertEqual(read.secret_file(place_of(str(path))).reveal(), "hunter2")
+        self.assertEqual(read.secret_file(node_of(str(path))).reveal(), "hunter2")
         path.unlink()
-        error = self.assertRaises(ConfigError, read.secret_file, place_of(str(path)))
+        error = self.assertRaises(ConfigError, read.secret_file, node_of(str(path)))
         self.assertEqual(str(error), f"{FILE}:1: cannot read {path}: No such file or directory")
 
 
 class SectionTests(SynchronousTestCase):
     def read(self, text: str) -> Colour:
-        return read.section(Colour)(place_of(text))
+        return read.section(Colour)(node_of(text))
 
     def failing(self, text: str) -> str:
         error = self.assertRaises(ConfigError, self.read, text)

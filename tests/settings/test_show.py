@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.show."""
+"""Tests of promproxy.settings.show."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.http_client import HttpClient
 from promproxy.config.load import config_from_text, load_config
-from promproxy.config.schema import Config, Discovery, HttpSd, Source
-from promproxy.config.show import HIDDEN, yaml_of
+from promproxy.config.schema import Config
+from promproxy.outbound.settings import HttpClient
+from promproxy.settings.show import HIDDEN, yaml_of
+from promproxy.sources.settings import HttpSd, SourceSettings
+from promproxy.targets.settings import Discovery
 
-HERE = Path(__file__).absolute().parent
+HERE = Path(__file__).absolute().parent.parent / "config"
 GOOD = HERE / "good.yml"
 ENVIRON = {"PORT": "8080", "PER_HOST": "64", "PASSWORD": "hunter2"}
 
@@ -89,7 +91,7 @@ class ShowTests(SynchronousTestCase):
             ("?a=", "?a="),
             ("", ""),
         ):
-            source = Source(name="a", http_sd=HttpSd(url=f"http://a/b{query}"))
+            source = SourceSettings(name="a", http_sd=HttpSd(url=f"http://a/b{query}"))
             document = yaml.safe_load(yaml_of(Config(sources=(source,))))
             found = document["sources"][0]["http_sd"]["url"]
             self.assertEqual(found, f"http://a/b{expected}")
@@ -106,7 +108,7 @@ class ShowTests(SynchronousTestCase):
     @given(st.text("ab${}:#'\"-? \n", max_size=12))
     def test_any_text(self, text: str) -> None:
         """A dollar sign stays one, and a text that looks like something else a text."""
-        source = Source(name="a", outbound=text, http_sd=HttpSd(url="http://a/"))
+        source = SourceSettings(name="a", outbound=text, http_sd=HttpSd(url="http://a/"))
         document = yaml_of(Config(outbound={text: HttpClient()}, sources=(source,)))
         config = config_from_text(document, GOOD, {})
         self.assertEqual((config.sources[0].outbound, list(config.outbound)), (text, [text]))

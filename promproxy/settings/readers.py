@@ -14,14 +14,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 from attrs import frozen
 
-from promproxy.config import units
-from promproxy.config.place import ConfigNode
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
+from promproxy.settings import units
+from promproxy.settings.node import ConfigNode
 
 T = TypeVar("T")
 Reader = Callable[[ConfigNode], T]
@@ -51,13 +52,13 @@ class Section(Generic[T]):
 
     cls: type[T]
 
-    def __call__(self, place: ConfigNode) -> T:
+    def __call__(self, node: ConfigNode) -> T:
         """Raises ConfigError for a key that is unknown, missing or bad."""
         # mypy does not know that every schema class is an attrs class.
         fields = {f.name: f for f in attrs.fields(self.cls)}  # type: ignore[arg-type]
         twins = {f"{n}_file": n for n, f in fields.items() if f.metadata["reader"] is secret}
         values: dict[str, Any] = {}
-        entries = place.entries()
+        entries = node.entries()
         for key, at in entries.items():
             if key not in fields and key not in twins:
                 at.unknown_key(key, [*fields, *twins])
@@ -67,31 +68,31 @@ class Section(Generic[T]):
             values[name] = secret_file(at) if key in twins else fields[key].metadata["reader"](at)
         for name, field in fields.items():
             if field.default is attrs.NOTHING and name not in values:
-                place.fail(f"'{name}' is missing")
+                node.fail(f"'{name}' is missing")
         try:
             return self.cls(**values)
         except ValueError as error:  # which may begin with the key that it is about
             key, _, message = str(error).partition(": ")
             if key in entries:
                 entries[key].fail(message)
-            place.fail(str(error))
+            node.fail(str(error))
 
 
 section = Section
 
 
-def text(place: ConfigNode) -> str:
+def text(node: ConfigNode) -> str:
     """A string; one that looks like a number, ``true`` or ``null`` needs quotes.
 
     A number is not taken for one, since YAML may have changed its digits.
     """
-    value = place.scalar("a string")
-    if not place.is_string():
-        place.expected("a string; put it in quotes")
+    value = node.scalar("a string")
+    if not node.is_string():
+        node.expected("a string; put it in quotes")
     try:
         value.encode()
     except UnicodeEncodeError:  # half a surrogate pair: an escape, or an odd byte in a variable
-        place.expected("a string that UTF-8 can write")
+        node.expected("a string that UTF-8 can write")
     return value
 
 
@@ -102,102 +103,130 @@ class Matching:
     pattern: str
     what: str
 
-    def __call__(self, place: ConfigNode) -> str:
+    def __call__(self, node: ConfigNode) -> str:
         """The string."""
-        value = text(place)
+        value = text(node)
         if not re.fullmatch(self.pattern, value):
-            place.expected(self.what)
+            node.expected(self.what)
         return value
 
 
 matching = Matching
 
 
-def integer(place: ConfigNode) -> int:
+def integer(node: ConfigNode) -> int:
     """A whole number of at least 0."""
-    value = place.scalar("a whole number")
+    value = node.scalar("a whole number")
     if not re.fullmatch("[0-9]{1,15}", value):
-        place.expected("a whole number")
+        node.expected("a whole number")
     return int(value)
 
 
-def positive(place: ConfigNode) -> int:
+def positive(node: ConfigNode) -> int:
     """A whole number of at least 1."""
-    value = integer(place)
+    value = integer(node)
     if value < 1:
-        place.expected("a whole number of at least 1")
+        node.expected("a whole number of at least 1")
     return value
 
 
-def port(place: ConfigNode) -> int:
+def port(node: ConfigNode) -> int:
     """A port, from 1 to 65535."""
-    value = integer(place)
+    value = integer(node)
     if not 0 < value < 65536:
-        place.expected("a port from 1 to 65535")
+        node.expected("a port from 1 to 65535")
     return value
 
 
-def regex(place: ConfigNode) -> re.Pattern[str]:
+def regex(node: ConfigNode) -> re.Pattern[str]:
     """A regular expression of Python's, which has no regard to case."""
     try:
-        return re.compile(text(place), re.IGNORECASE)
+        return re.compile(text(node), re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
-        place.fail(f"no valid regular expression: {error}")
+        node.fail(f"no valid regular expression: {error}")
 
 
-def boolean(place: ConfigNode) -> bool:
+def boolean(node: ConfigNode) -> bool:
     """``true`` or ``false``."""
-    value = place.scalar("true or false").lower()
+    value = node.scalar("true or false").lower()
     if value not in ("true", "false"):
-        place.expected("true or false")
+        node.expected("true or false")
     return value == "true"
 
 
-def _in_units(parse: Callable[[str], T], place: ConfigNode) -> T:
+def _in_units(parse: Callable[[str], T], node: ConfigNode) -> T:
     try:
-        return parse(place.scalar("a value"))
+        return parse(node.scalar("a value"))
     except ValueError as error:
-        place.expected(str(error))
+        node.expected(str(error))
 
 
-def duration(place: ConfigNode) -> float:
+def duration(node: ConfigNode) -> float:
     """A duration such as ``30s``, ``500ms`` or ``1h30m``; read as seconds."""
-    return _in_units(units.duration_from_text, place)
+    return _in_units(units.duration_from_text, node)
 
 
-def positive_duration(place: ConfigNode) -> float:
+def positive_duration(node: ConfigNode) -> float:
     """A duration of more than 0."""
-    seconds = duration(place)
+    seconds = duration(node)
     if seconds <= 0:
-        place.expected("a duration of more than 0")
+        node.expected("a duration of more than 0")
     return seconds
 
 
-def size(place: ConfigNode) -> int:
+def size(node: ConfigNode) -> int:
     """A size such as ``512KB`` or ``10MB`` (1 KB is 1024 bytes), or ``0``; read as bytes."""
-    return _in_units(units.size_from_text, place)
+    return _in_units(units.size_from_text, node)
 
 
-def path(place: ConfigNode) -> Path:
+def path(node: ConfigNode) -> Path:
     """A path; a relative one starts at the folder of the configuration file."""
-    value = text(place)
+    value = text(node)
     if "\0" in value:
-        place.expected("a path")
-    return (place.file.parent / value).absolute()
+        node.expected("a path")
+    return (node.file.parent / value).absolute()
 
 
-def secret(place: ConfigNode) -> Secret:
+def url(node: ConfigNode) -> str:
+    """An http or https URL without credentials in it."""
+    value = text(node)
+    problem = problem_with_url(value)
+    if problem is not None:
+        node.fail(problem)
+    return value
+
+
+def problem_with_url(value: str) -> str | None:
+    """Why this is no URL that we may ask, in words for an operator, or None."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that does not close
+        usable = False
+    if not usable or not re.fullmatch(r"[!-~]+", value) or "#" in value:
+        return "expected a URL that begins with http:// or https://"
+    if parts.username is not None or parts.password is not None:
+        return "credentials do not belong in a URL: it is shown in messages"
+    return None
+
+
+def without_query(value: str) -> str:
+    """A URL as far as it may be shown: a parameter may be a token."""
+    return value.partition("?")[0]
+
+
+def secret(node: ConfigNode) -> Secret:
     """A string that is never shown; ``NAME_file`` names a file that holds it, in its place."""
-    return Secret(text(place), written_in=None if place.has_variable() else place.file)
+    return Secret(text(node), written_in=None if node.has_variable() else node.file)
 
 
-def secret_file(place: ConfigNode) -> Secret:
+def secret_file(node: ConfigNode) -> Secret:
     """A secret that stands in a file, which must be readable."""
-    found = Secret(path=path(place))
+    found = Secret(path=path(node))
     try:
         found.reveal()
     except ConfigError as error:
-        place.fail(str(error))
+        node.fail(str(error))
     return found
 
 
@@ -207,11 +236,11 @@ class OneOf:
 
     words: tuple[str, ...]
 
-    def __call__(self, place: ConfigNode) -> str:
+    def __call__(self, node: ConfigNode) -> str:
         """The word."""
-        value = text(place)
+        value = text(node)
         if value not in self.words:
-            place.expected(f"one of {', '.join(self.words)}")
+            node.expected(f"one of {', '.join(self.words)}")
         return value
 
 
@@ -226,9 +255,9 @@ class ListOf(Generic[T]):
 
     item: Reader[T]
 
-    def __call__(self, place: ConfigNode) -> tuple[T, ...]:
+    def __call__(self, node: ConfigNode) -> tuple[T, ...]:
         """Its items, in order."""
-        return tuple(self.item(item) for item in place.items())
+        return tuple(self.item(item) for item in node.items())
 
 
 list_of = ListOf
@@ -240,9 +269,9 @@ class MappingOf(Generic[T]):
 
     value: Reader[T]
 
-    def __call__(self, place: ConfigNode) -> dict[str, T]:
+    def __call__(self, node: ConfigNode) -> dict[str, T]:
         """Its values by their keys."""
-        return {key: self.value(at) for key, at in place.entries().items()}
+        return {key: self.value(at) for key, at in node.entries().items()}
 
 
 mapping_of = MappingOf

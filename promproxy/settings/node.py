@@ -26,7 +26,7 @@ class ConfigNode:
     ``environ`` is None where the format knows no variables.
     """
 
-    node: yaml.Node
+    content: yaml.Node
     file: Path
     line: int
     path: str
@@ -43,48 +43,48 @@ class ConfigNode:
 
     def is_null(self) -> bool:
         """Whether nothing stands here."""
-        return self.node.tag == _NULL
+        return self.content.tag == _NULL
 
     def scalar(self, what: str) -> str:
         """The text of a scalar; in a string ``${NAME}`` is the environment's, ``$$`` a ``$``."""
-        if not isinstance(self.node, yaml.ScalarNode) or self.is_null():
+        if not isinstance(self.content, yaml.ScalarNode) or self.is_null():
             self.expected(what)
-        text: str = self.node.value
-        if self.environ is None or self.node.tag != _STRING:
+        text: str = self.content.value
+        if self.environ is None or self.content.tag != _STRING:
             return text
         return _VARIABLE.sub(partial(self._variable, self.environ), text)
 
     def is_string(self) -> bool:
         """Whether a string stands here rather than a number or a boolean."""
-        return self.node.tag == _STRING
+        return self.content.tag == _STRING
 
     def has_variable(self) -> bool:
         """Whether a part of what stands here comes from the environment."""
-        return any(match[1] is not None for match in _VARIABLE.finditer(self.node.value))
+        return any(match[1] is not None for match in _VARIABLE.finditer(self.content.value))
 
     def is_list(self) -> bool:
         """Whether a list stands here."""
-        return isinstance(self.node, yaml.SequenceNode)
+        return isinstance(self.content, yaml.SequenceNode)
 
     def items(self, what: str = "a list") -> Iterator[ConfigNode]:
         """The places in a list."""
         if not self.is_list():
             self.expected(what)
-        for index, node in enumerate(self.node.value):
+        for index, node in enumerate(self.content.value):
             yield self._at(node, node, f"{self.path}[{index}]")
 
     def entries(self, what: str = "a mapping") -> dict[str, ConfigNode]:
         """The places in a mapping by their keys; a key that stands twice is an error."""
-        if not isinstance(self.node, yaml.MappingNode):
+        if not isinstance(self.content, yaml.MappingNode):
             self.expected(what)
         found: dict[str, ConfigNode] = {}
-        for key, value in self.node.value:
+        for key, value in self.content.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.expected("a plain key")
-            place = self._at(value, key, f"{self.path}.{key.value}" if self.path else key.value)
+            child = self._at(value, key, f"{self.path}.{key.value}" if self.path else key.value)
             if key.value in found:
-                place.fail("stands here twice")
-            found[key.value] = place
+                child.fail("stands here twice")
+            found[key.value] = child
         return found
 
     def unknown_key(self, key: str, known: list[str]) -> NoReturn:
@@ -95,7 +95,7 @@ class ConfigNode:
 
     def _at(self, node: yaml.Node, start: yaml.Node, path: str) -> ConfigNode:
         line = start.start_mark.line + 1
-        return ConfigNode(node=node, file=self.file, line=line, path=path, environ=self.environ)
+        return ConfigNode(content=node, file=self.file, line=line, path=path, environ=self.environ)
 
     def _variable(self, environ: Mapping[str, str], match: re.Match[str]) -> str:
         name = match[1]

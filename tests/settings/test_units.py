@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.units."""
+"""Tests of promproxy.settings.units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.units import (
+from promproxy.settings.units import (
     duration_from_text,
     size_from_text,
     text_from_duration,

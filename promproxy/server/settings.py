@@ -14,9 +14,10 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from promproxy.config.place import ConfigNode
-from promproxy.config.read import list_of, mapping_of, one_of, path, section, setting, text
 from promproxy.secret import Secret
+from promproxy.settings.files import PemFiles
+from promproxy.settings.node import ConfigNode
+from promproxy.settings.readers import list_of, mapping_of, one_of, path, section, setting, text
 
 VERSIONS = ("TLS12", "TLS13")
 CLIENT_AUTH_TYPES = (
@@ -41,29 +42,29 @@ HEADERS = {
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")
 
 
-def bcrypt_hash(place: ConfigNode) -> Secret:
+def bcrypt_hash(node: ConfigNode) -> Secret:
     """A bcrypt hash, as ``promproxy hash-password`` makes it."""
-    value = text(place)
+    value = text(node)
     if not _BCRYPT.fullmatch(value):
-        place.expected("a bcrypt hash of cost 4 to 17, as promproxy hash-password makes it")
-    return Secret(value, written_in=place.file)
+        node.expected("a bcrypt hash of cost 4 to 17, as promproxy hash-password makes it")
+    return Secret(value, written_in=node.file)
 
 
-def ignored(place: ConfigNode) -> bool:
+def ignored(node: ConfigNode) -> bool:
     """Anything: it has no meaning here."""
     return True
 
 
-def header_value(place: ConfigNode) -> str:
+def header_value(node: ConfigNode) -> str:
     """Text that fits into a line of a header."""
-    value = text(place)
+    value = text(node)
     if not re.fullmatch(r"[\t -~]*", value):
-        place.expected("one line of ASCII")
+        node.expected("one line of ASCII")
     return value
 
 
 @frozen(kw_only=True)
-class TlsServer:
+class TlsServer(PemFiles):
     """TLS, and what callers must show for it."""
 
     cert_file: Path = setting(path, doc="the certificate, with its chain")
@@ -92,6 +93,11 @@ class TlsServer:
             for key in ("client_ca_file", "client_allowed_sans"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: needs a client_auth_type that asks for certificates")
+
+    @property
+    def pem_files(self) -> tuple[Path | None, ...]:
+        """See `PemFiles`."""
+        return self.client_ca_file, self.cert_file, self.key_file
 
     @property
     def verifies(self) -> bool:

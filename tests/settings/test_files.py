@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.files."""
+"""Tests of promproxy.settings.files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.files import files_in, world_readable_secrets
 from promproxy.config.load import load_config
 from promproxy.config.schema import Config
+from promproxy.settings.files import files_in, world_readable_secrets
 
 EVERYWHERE = """
 roles: [{tokens: [{name: a, token_file: role}], permissions: [scrape]}]

@@ -7,10 +7,10 @@ from fnmatch import translate
 
 from attrs import frozen
 
-from promproxy.config.read import list_of, one_of, secret, section, setting, text
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
 from promproxy.server import access
+from promproxy.settings.readers import list_of, one_of, secret, section, setting, text
 
 
 @frozen(kw_only=True)

@@ -8,18 +8,25 @@ from pathlib import Path
 
 import attrs
 
-from promproxy.config.http_client import TlsConfig
-from promproxy.config.web_file import TlsServer
 from promproxy.secret import Secret
+
+
+class PemFiles:
+    """The base of sections that name files with certificates and a key."""
+
+    key_file: Path | None
+
+    @property
+    def pem_files(self) -> tuple[Path | None, ...]:
+        """All of them, the key's too."""
+        raise NotImplementedError
 
 
 def files_in(settings: object) -> Iterator[Path]:
     """Every such file that an instance of a schema class names, at whatever depth."""
     for value in _values(settings):
-        if isinstance(value, (TlsConfig, TlsServer)):
-            authorities = value.ca_file if isinstance(value, TlsConfig) else value.client_ca_file
-            files = (authorities, value.cert_file, value.key_file)
-            yield from (file for file in files if file is not None)
+        if isinstance(value, PemFiles):
+            yield from (file for file in value.pem_files if file is not None)
         elif value.path is not None:
             yield value.path
 
@@ -28,7 +35,7 @@ def world_readable_secrets(settings: object) -> list[str]:
     """A warning for each file in which a secret stands and which every user may read."""
     files: dict[Path | None, str] = {}
     for value in _values(settings):
-        if isinstance(value, (TlsConfig, TlsServer)):
+        if isinstance(value, PemFiles):
             files[value.key_file] = "a key"
         else:
             files[value.stands_in] = "a secret"
@@ -46,8 +53,8 @@ def _is_open(file: Path) -> bool:
         return False
 
 
-def _values(settings: object) -> Iterator[Secret | TlsConfig | TlsServer]:
-    if isinstance(settings, (Secret, TlsConfig, TlsServer)):
+def _values(settings: object) -> Iterator[Secret | PemFiles]:
+    if isinstance(settings, Secret | PemFiles):
         yield settings
     elif isinstance(settings, (tuple, Mapping)):
         for value in settings.values() if isinstance(settings, Mapping) else settings:

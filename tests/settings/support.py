@@ -6,12 +6,14 @@ from pathlib import Path
 
 import yaml
 
-from promproxy.config.place import ConfigNode
+from promproxy.settings.node import ConfigNode
 
 FILE = Path("/etc/promproxy/promproxy.yml")
 
 
-def place_of(text: str, **environ: str) -> ConfigNode:
+def node_of(text: str, **environ: str) -> ConfigNode:
     """The place of a YAML text as a whole."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
-    return ConfigNode(node=node, file=FILE, line=node.start_mark.line + 1, path="", environ=environ)
+    return ConfigNode(
+        content=node, file=FILE, line=node.start_mark.line + 1, path="", environ=environ
+    )

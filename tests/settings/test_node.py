@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.place."""
+"""Tests of promproxy.settings.node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import ConfigError
-from tests.config.support import FILE, place_of
+from tests.settings.support import FILE, node_of
 
 
 class PlaceTests(SynchronousTestCase):
@@ -18,7 +18,7 @@ class PlaceTests(SynchronousTestCase):
 
     def test_errors_name_line_and_keys(self) -> None:
         """The line is that of the key, or of the item, and not of what comes below."""
-        top = place_of("# x\na:\n  # y\n  b:\n    - 1\n    - c: 5\n")
+        top = node_of("# x\na:\n  # y\n  b:\n    - 1\n    - c: 5\n")
         second = list(top.entries()["a"].entries()["b"].items())[1]
         self.assertEqual(self.message(top.fail, "m"), "2: m")
         self.assertEqual(self.message(top.entries()["a"].fail, "m"), "2: a: m")
@@ -37,17 +37,17 @@ class PlaceTests(SynchronousTestCase):
             ("~", lambda p: p.scalar("a word"), "1: expected a word"),
             ("{[hunter2]: x}", lambda p: p.entries(), "1: expected a plain key"),
         ):
-            self.assertEqual(self.message(function, place_of(text)), message)
+            self.assertEqual(self.message(function, node_of(text)), message)
 
     def test_a_key_that_stands_twice(self) -> None:
         """YAML would take the last one and say nothing."""
         self.assertEqual(
-            self.message(place_of("a: 1\nb: 2\na: 3").entries), "3: a: stands here twice"
+            self.message(node_of("a: 1\nb: 2\na: 3").entries), "3: a: stands here twice"
         )
 
     def test_unknown_keys(self) -> None:
         """The nearest known one is named, or all where none is near."""
-        place = place_of("{colour: x}").entries()["colour"]
+        place = node_of("{colour: x}").entries()["colour"]
         for known, hint in (
             (["color", "size"], "did you mean 'color'?"),
             (["weight", "size"], "known here: size, weight"),
@@ -60,7 +60,7 @@ class VariableTests(SynchronousTestCase):
     def test_replaced(self) -> None:
         """Anywhere in a string, in any style of writing it, and as often as it stands there."""
         for text in ("a${X}b${X}", "'a${X}b${X}'", '"a${X}b${X}"', "|-\n  a${X}b${X}"):
-            self.assertEqual(place_of(text, X="1").scalar(""), "a1b1")
+            self.assertEqual(node_of(text, X="1").scalar(""), "a1b1")
 
     def test_dollar(self) -> None:
         """Two stand for one; one that begins no variable stands for itself."""
@@ -71,23 +71,23 @@ class VariableTests(SynchronousTestCase):
             ("$X", "$X"),
             ("a$", "a$"),
         ):
-            self.assertEqual(place_of(text, X="1").scalar(""), value)
+            self.assertEqual(node_of(text, X="1").scalar(""), value)
 
     def test_the_value_is_not_looked_at(self) -> None:
         """A password may hold anything that YAML or we would give a meaning."""
         for value in ("${Y}", "$$", "a: b", "", "*x", "~", "5"):
-            place = place_of("x${X}", X=value)
+            place = node_of("x${X}", X=value)
             self.assertEqual(place.scalar(""), f"x{value}")
             assert place.is_string() and not place.is_null()
 
     def test_an_empty_variable(self) -> None:
         """It is an empty string and not nothing."""
-        place = place_of("${X}", X="")
+        place = node_of("${X}", X="")
         self.assertEqual((place.scalar(""), place.is_null()), ("", False))
 
     def test_undefined(self) -> None:
         """The error names it, but none of those that are defined."""
-        error = self.assertRaises(ConfigError, place_of("${X}", Y="hunter2").scalar, "")
+        error = self.assertRaises(ConfigError, node_of("${X}", Y="hunter2").scalar, "")
         self.assertEqual(
             str(error),
             f"{FILE}:1: the environment has no variable 'X' (a plain $ is written $$)",
@@ -95,4 +95,4 @@ class VariableTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         """They are taken as they stand."""
-        self.assertEqual(list(place_of("${X}: 1", X="a").entries()), ["${X}"])
+        self.assertEqual(list(node_of("${X}: 1", X="a").entries()), ["${X}"])

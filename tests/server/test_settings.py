@@ -1,4 +1,4 @@
-"""Tests of promproxy.config.web_file: one small file per mistake in ``bad_web/``."""
+"""Tests of promproxy.server.settings: one small file per mistake in ``bad_web/``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.config.files import files_in, world_readable_secrets
-from promproxy.config.load import load_web_file, section_from_text
-from promproxy.config.web_file import HttpServer, TlsServer, WebFile
+from promproxy.config.load import load_web_file
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
+from promproxy.server.settings import HttpServer, TlsServer, WebFile
+from promproxy.settings.files import files_in, world_readable_secrets
+from promproxy.settings.load import section_from_text
 
 HERE = Path(__file__).absolute().parent
 BAD = HERE / "bad_web"
