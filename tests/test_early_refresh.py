@@ -12,9 +12,8 @@ from twisted.web.resource import Resource
 from promproxy.errors import SourceError, Unreachable
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
-from promproxy.scrape.attempt import ScrapeSettings
-from promproxy.scrape.limits import Limits, Timeouts
 from promproxy.scrape.resource import ScrapeResource
+from promproxy.scrape.settings import ScrapeSettings
 from promproxy.targets.target import Delivery
 from promproxy.timing.refresh_loop import RefreshLoop
 from tests.fakes import (
@@ -285,9 +284,7 @@ class ScrapeTests(EarlyTestCase):
         scrapes: Any = ScrapeResource(
             registry=self.registry,
             outbound=self.outbound,
-            settings=ScrapeSettings(
-                timeouts=Timeouts(), limits=Limits(1000, 1000, 1000), body_size_limit=0
-            ),
+            settings=ScrapeSettings(max_concurrent_per_target=1000),
             metrics=Metrics(),
             clock=self.clock,
             process_id=b"our-id",

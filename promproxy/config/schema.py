@@ -13,8 +13,8 @@ from attrs import frozen
 from promproxy.disk.settings import FileSd
 from promproxy.outbound.networks import Network, network
 from promproxy.outbound.settings import HttpClient
-from promproxy.scrape.merged.settings import Merged
-from promproxy.scrape.settings import Scrape
+from promproxy.scrape.merged.settings import MergedSettings
+from promproxy.scrape.settings import ScrapeSettings
 from promproxy.server.access import OPENABLE
 from promproxy.server.roles import Role
 from promproxy.settings.node import ConfigNode
@@ -51,9 +51,11 @@ class Config:
     discovery: Discovery = setting(
         section(Discovery), default=Discovery(), doc="the discovery document"
     )
-    scrape: Scrape = setting(section(Scrape), default=Scrape(), doc="deadlines and limits")
-    merged: Merged | None = setting(
-        section(Merged), default=None, doc="merged scrapes: all targets in one answer"
+    scrape: ScrapeSettings = setting(
+        section(ScrapeSettings), default=ScrapeSettings(), doc="deadlines and limits"
+    )
+    merged: MergedSettings | None = setting(
+        section(MergedSettings), default=None, doc="merged scrapes: all targets in one answer"
     )
     outbound: Mapping[str, HttpClient] = setting(
         mapping_of(section(HttpClient)), default={}, doc="named profiles"

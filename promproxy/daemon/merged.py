@@ -10,8 +10,7 @@ from promproxy.metrics import Metrics
 from promproxy.outbound.client import Outbound
 from promproxy.registry import Registry
 from promproxy.scrape.merged.fetch import Fetcher
-from promproxy.scrape.merged.resource import MergedResource, MergedSettings
-from promproxy.scrape.merged.settings import Merged
+from promproxy.scrape.merged.resource import MergedResource
 from promproxy.scrape.resource import ScrapeResource
 
 
@@ -31,7 +30,7 @@ class MergedPage:
         """The page, with the newest settings; None where it is not configured."""
         if config.merged is None:
             return None
-        settings = _settings(config.merged, config.discovery.promregator_labels)
+        promregator = config.discovery.promregator_labels
         if self._resource is None:
             fetcher = Fetcher(
                 self._registry, self._outbound, self._scrapes.history, self._metrics, self._clock
@@ -40,26 +39,17 @@ class MergedPage:
                 self._registry,
                 self._scrapes,
                 fetcher,
-                settings,
+                config.merged,
+                promregator,
                 self._metrics.registry,
                 self._clock,
                 self._process_id,
             )
-        self._resource.settings = settings
+        self._resource.settings = config.merged
+        self._resource.promregator = promregator
         return self._resource
 
     def cancel_all(self) -> None:
         """Break off every answer under way: the daemon stops."""
         if self._resource is not None:
             self._resource.cancel_all()
-
-
-def _settings(merged: Merged, promregator: bool) -> MergedSettings:
-    return MergedSettings(
-        labels=merged.labels,
-        honor_labels=merged.honor_labels,
-        own_metrics=merged.own_metrics,
-        promregator=promregator,
-        concurrency=merged.concurrency,
-        buffer=merged.buffer,
-    )

@@ -24,10 +24,7 @@ from promproxy.disk.output_files import OutputFiles
 from promproxy.errors import ConfigError
 from promproxy.metrics import Metrics
 from promproxy.registry import Registry
-from promproxy.scrape.attempt import ScrapeSettings
-from promproxy.scrape.limits import Limits, Timeouts
 from promproxy.scrape.resource import ScrapeResource
-from promproxy.scrape.settings import Scrape
 from promproxy.server.site import MAX_CONNECTIONS, PromproxySite
 from promproxy.settings.show import yaml_of
 from promproxy.systemd.notify import READY, RELOADING
@@ -90,7 +87,7 @@ class Runtime:
         self._scrapes = ScrapeResource(
             registry=self.registry,
             outbound=self._builder.outbound,
-            settings=scrape_settings(config.scrape),
+            settings=config.scrape,
             metrics=self.metrics,
             clock=reactor,
             process_id=process_id,
@@ -227,7 +224,7 @@ class Runtime:
         """
         before, self.generation = self.generation, generation
         if generation.config.scrape != before.config.scrape:
-            self._scrapes.settings = scrape_settings(generation.config.scrape)
+            self._scrapes.use(generation.config.scrape)
         self.files.settings = generation.outputs
         self._supply(generation.changed(before))
         self._tunnel.use(generation.config)
@@ -326,23 +323,6 @@ class Runtime:
         end = self._builder.reactor.seconds() + LAST_HEADS_SECONDS
         while self.site.connections.has_pending_heads and self._builder.reactor.seconds() < end:
             await deferLater(self._builder.reactor, _LOOK_SECONDS)
-
-
-def scrape_settings(config: Scrape) -> ScrapeSettings:
-    """What is configured of scrapes, with limits that nothing counts against yet."""
-    return ScrapeSettings(
-        timeouts=Timeouts(
-            default=config.default_timeout,
-            maximum=config.max_timeout,
-            offset=config.timeout_offset,
-        ),
-        limits=Limits(
-            config.max_concurrent,
-            config.max_concurrent_per_host,
-            config.max_concurrent_per_target,
-        ),
-        body_size_limit=config.body_size_limit,
-    )
 
 
 def max_connections(config: schema.Config) -> int:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from attrs import define, frozen
+from attrs import define
 from twisted.internet.defer import CancelledError
 
 from promproxy.errors import BadUpstream, Busy, DeadlinePassed, ScrapeError
 from promproxy.scrape.caller import RequestLines
 from promproxy.scrape.history import TargetRecord
-from promproxy.scrape.limits import Limits, Timeouts
+from promproxy.scrape.limits import Limits
+from promproxy.scrape.settings import ScrapeSettings
 from promproxy.server.request import CallerRequest
 from promproxy.targets.target import Target
-
-
-@frozen(kw_only=True)
-class ScrapeSettings:
-    """What the configuration says of scrapes. ``body_size_limit`` 0: no limit."""
-
-    timeouts: Timeouts
-    limits: Limits
-    body_size_limit: int
 
 
 @define(eq=False)
@@ -31,6 +23,7 @@ class Scrape:
 
     record: TargetRecord
     settings: ScrapeSettings
+    limits: Limits
     request: CallerRequest
     began: float
     ends: float

@@ -1,44 +1,16 @@
-"""How long a scrape may take, and how many may run at a time: in all, of a host, of a target."""
+"""How many scrapes may run at a time: in all, of a host, of a target."""
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from promproxy.errors import Busy
 from promproxy.targets.target import Target
-
-
-@frozen(kw_only=True)
-class Timeouts:
-    """Seconds; see the configuration's section ``scrape``."""
-
-    default: float = 10.0
-    maximum: float = 60.0
-    offset: float = 0.25
-
-    def deadline_in(self, header: bytes | None) -> float:
-        """Seconds until a scrape must have been answered, from the caller's time-out header.
-
-        A header that names no positive number counts as absent. A time-out shorter than twice the
-        offset is halved, so that there is always time left to scrape.
-        """
-        asked = _positive_number(header)
-        timeout = min(self.default if asked is None else asked, self.maximum)
-        return max(timeout - self.offset, timeout / 2)
-
-
-def _positive_number(header: bytes | None) -> float | None:
-    try:
-        number = float(header) if header is not None else math.nan
-    except ValueError:
-        return None
-    return number if number > 0 else None
 
 
 @define(eq=False)

@@ -32,10 +32,12 @@ from promproxy.metrics import Metrics
 from promproxy.outbound.client import Outbound
 from promproxy.outbound.response import Response
 from promproxy.registry import Registry
-from promproxy.scrape.attempt import Scrape, ScrapeSettings, explain, too_large
+from promproxy.scrape.attempt import Scrape, explain, too_large
 from promproxy.scrape.caller import RequestLines, lines_for_proxy, lines_for_scrapes
 from promproxy.scrape.history import ScrapeHistory, TargetRecord
+from promproxy.scrape.limits import Limits
 from promproxy.scrape.outcome import outcome_of, status_of
+from promproxy.scrape.settings import ScrapeSettings
 from promproxy.server.answers import not_ready_answer, plain_answer
 from promproxy.server.request import CallerRequest
 from promproxy.targets.document import SCRAPE_PATH
@@ -55,7 +57,7 @@ _TIMEOUT_FIELD = TIMEOUT_HEADER.lower().encode()
 class ScrapeResource(Resource):
     """``/singleTargetMetrics/<id>``.
 
-    ``settings`` may be replaced at any time; a scrape goes on with those that it began with.
+    Another `use` concerns new scrapes; one under way goes on with what it began with.
     """
 
     isLeaf = True
@@ -73,7 +75,7 @@ class ScrapeResource(Resource):
         super().__init__()
         self._registry = registry
         self._outbound = outbound
-        self.settings = settings
+        self.use(settings)
         self._metrics = metrics
         self._clock = clock
         self.history = ScrapeHistory(registry, outbound)
@@ -85,6 +87,15 @@ class ScrapeResource(Resource):
 
         self._lines_for_scrapes = lines_for_scrapes(process_id)
         self._lines_for_proxy = lines_for_proxy(process_id)
+
+    def use(self, settings: ScrapeSettings) -> None:
+        """Go by these from now on, with limits that nothing counts against yet."""
+        self.settings = settings
+        self.limits = Limits(
+            settings.max_concurrent,
+            settings.max_concurrent_per_host,
+            settings.max_concurrent_per_target,
+        )
 
     def render_GET(self, request: CallerRequest) -> bytes | int:
         """Scrape the target that the path names. HEAD comes here too."""
@@ -108,8 +119,8 @@ class ScrapeResource(Resource):
     ) -> int:
         began = self._clock.seconds()
         settings = self.settings
-        ends = began + settings.timeouts.deadline_in(request.fields.last(_TIMEOUT_FIELD))
-        scrape = Scrape(record, settings, request, began, ends, request_lines)
+        ends = began + settings.deadline_in(request.fields.last(_TIMEOUT_FIELD))
+        scrape = Scrape(record, settings, self.limits, request, began, ends, request_lines)
         scraping = Deferred.fromCoroutine(self._answer(scrape))
         if not scraping.called:
             self._under_way[scrape] = scraping
@@ -120,7 +131,7 @@ class ScrapeResource(Resource):
         return NOT_DONE_YET
 
     async def _answer(self, scrape: Scrape) -> None:
-        target, limits = scrape.target, scrape.settings.limits
+        target, limits = scrape.target, scrape.limits
         try:
             try:
                 # First, since a loop may itself hold all slots.

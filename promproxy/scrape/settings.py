@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import frozen
 
 from promproxy.settings.readers import (
@@ -14,7 +16,7 @@ from promproxy.settings.readers import (
 
 
 @frozen(kw_only=True)
-class Scrape:
+class ScrapeSettings:
     """Deadlines and limits of scrapes."""
 
     default_timeout: float = setting(
@@ -36,3 +38,21 @@ class Scrape:
     max_concurrent_per_target: int = setting(
         positive, default=4, doc="scrapes at a time of one target"
     )
+
+    def deadline_in(self, header: bytes | None) -> float:
+        """Seconds until a scrape must have been answered, from the caller's time-out header.
+
+        A header that names no positive number counts as absent. A time-out shorter than twice the
+        offset is halved, so that there is always time left to scrape.
+        """
+        asked = _positive_number(header)
+        timeout = min(self.default_timeout if asked is None else asked, self.max_timeout)
+        return max(timeout - self.timeout_offset, timeout / 2)
+
+
+def _positive_number(header: bytes | None) -> float | None:
+    try:
+        number = float(header) if header is not None else math.nan
+    except ValueError:
+        return None
+    return number if number > 0 else None

@@ -16,7 +16,7 @@ from promproxy.config.schema import Config
 from promproxy.disk.settings import FileSd
 from promproxy.errors import ConfigError
 from promproxy.outbound.settings import Authorization, BasicAuth, HttpClient, TlsConfig
-from promproxy.scrape.settings import Scrape
+from promproxy.scrape.settings import ScrapeSettings
 from promproxy.secret import Secret
 from promproxy.server.roles import Role, Token
 from promproxy.sources.pushprox.settings import PushProx, PushProxAllow, PushProxTarget
@@ -143,7 +143,7 @@ class GoodFileTests(SynchronousTestCase):
                 startup_grace=120.0,
                 path_prefix="/promproxy",
             ),
-            scrape=Scrape(
+            scrape=ScrapeSettings(
                 default_timeout=5.0,
                 max_timeout=90.0,
                 timeout_offset=0.5,

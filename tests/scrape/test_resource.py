@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
@@ -14,9 +13,8 @@ from twisted.web.resource import Resource
 from promproxy.errors import BadUpstream, Unreachable
 from promproxy.metrics import Metrics
 from promproxy.outbound.response import Response
-from promproxy.scrape.attempt import ScrapeSettings
-from promproxy.scrape.limits import Limits, Timeouts
 from promproxy.scrape.resource import ScrapeResource
+from promproxy.scrape.settings import ScrapeSettings
 from promproxy.targets.target import Delivery
 from promproxy.web.root import Pages, make_root
 from tests.fakes import (
@@ -39,6 +37,17 @@ PATH = "/singleTargetMetrics/vms/h:1"
 PLACE = "vms/h:1: http://h:1/metrics: "
 
 
+def settings(
+    in_all: int, per_host: int, per_target: int, body_size_limit: int = 0
+) -> ScrapeSettings:
+    return ScrapeSettings(
+        max_concurrent=in_all,
+        max_concurrent_per_host=per_host,
+        max_concurrent_per_target=per_target,
+        body_size_limit=body_size_limit,
+    )
+
+
 class ScrapeTestCase(SynchronousTestCase):
     """The resource over one target and an outbound side that the test plays."""
 
@@ -56,11 +65,7 @@ class ScrapeTestCase(SynchronousTestCase):
         self.scrapes = ScrapeResource(
             registry=registry,
             outbound=self.outbound,
-            settings=ScrapeSettings(
-                timeouts=Timeouts(),
-                limits=Limits(*self.limits),
-                body_size_limit=self.body_size_limit,
-            ),
+            settings=settings(*self.limits, self.body_size_limit),
             metrics=self.metrics,
             clock=self.clock,
             process_id=b"our-id",
@@ -106,7 +111,7 @@ class ScrapeTestCase(SynchronousTestCase):
     def assert_over(self) -> None:
         """Nothing is under way, and no place is taken."""
         self.assertEqual(self.in_flight(), 0)
-        limits = self.scrapes.settings.limits
+        limits = self.scrapes.limits
         self.assertEqual((limits._everyone.taken, limits._hosts, limits._targets), (0, {}, {}))
         self.successResultOf(self.scrapes.when_idle())
 
@@ -384,7 +389,7 @@ class RefusalTests(ErrorTestCase):
 
     def test_no_place_before_the_deadline(self) -> None:
         """503; a place that comes free later goes to nobody who has left."""
-        self.scrapes.settings = evolve(self.scrapes.settings, limits=Limits(1, 1, 5))
+        self.scrapes.use(settings(1, 1, 5))
         first = self.new_caller()
         first.send("GET", PATH, X_Prometheus_Scrape_Timeout_Seconds="60")
         self.begin()
@@ -585,7 +590,7 @@ class CallerLeavesTests(ScrapeTestCase):
 
     def test_while_it_waits_for_a_place(self) -> None:
         """It gives up its turn; the target is never asked."""
-        self.scrapes.settings = evolve(self.scrapes.settings, limits=Limits(1, 1, 5))
+        self.scrapes.use(settings(1, 1, 5))
         other = self.new_caller()
         other.send("GET", PATH)
         self.begin()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeVar
 
-from attrs import define, field, frozen
+from attrs import define
 from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -24,13 +23,13 @@ from promproxy.scrape.merged.budget import Budget
 from promproxy.scrape.merged.fetch import ACCEPT, Fetcher, Terms
 from promproxy.scrape.merged.metrics import MergedMetrics
 from promproxy.scrape.merged.selection import (
-    DEFAULT_LABELS,
     Plan,
     Selection,
     in_order,
     plan_for,
     selection_from,
 )
+from promproxy.scrape.merged.settings import MergedSettings
 from promproxy.scrape.resource import ScrapeResource
 from promproxy.server.answers import (
     RETRY_AFTER_SECONDS,
@@ -57,18 +56,6 @@ _TIMEOUT_FIELD = TIMEOUT_HEADER.lower().encode()
 log = Logger()
 
 
-@frozen(kw_only=True)
-class MergedSettings:
-    """See the configuration's section ``merged``. ``buffer`` is in bytes."""
-
-    labels: Mapping[str, str] = field(factory=lambda: dict(DEFAULT_LABELS))
-    honor_labels: bool = False
-    own_metrics: bool = True
-    promregator: bool = False
-    concurrency: int = 64
-    buffer: int = 32 * 1024 * 1024
-
-
 @define(eq=False)
 class _Merged:
     """One merged scrape under way."""
@@ -84,7 +71,8 @@ class _Merged:
 class MergedResource(Resource):
     """``?source=NAME``, ``?match=LABEL=VALUE``, ``?shard=I&of=N``, ``?grouped=1``.
 
-    ``settings`` may be replaced at any time. Limits and deadlines are those of ``scrapes``.
+    ``settings`` may be replaced at any time, and ``promregator``, which adds Promregator's labels
+    to metrics of ours. Limits and deadlines are those of ``scrapes``.
     """
 
     isLeaf = True
@@ -96,12 +84,14 @@ class MergedResource(Resource):
         scrapes: ScrapeResource,
         fetcher: Fetcher,
         settings: MergedSettings,
+        promregator: bool,
         own_metrics: CollectorRegistry,
         clock: IReactorTime,
         process_id: bytes,
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.promregator = promregator
         self._registry = registry
         self._scrapes = scrapes
         self._fetcher = fetcher
@@ -151,7 +141,7 @@ class MergedResource(Resource):
         )
         self._tell_duplicates(plan)
         merged = _Merged(request, plan, self._clock.seconds())
-        timeout = self._scrapes.settings.timeouts.deadline_in(request.fields.last(_TIMEOUT_FIELD))
+        timeout = self._scrapes.settings.deadline_in(request.fields.last(_TIMEOUT_FIELD))
         merged.answer = self._answer(merged, settings, timeout, lines)
         answering = Deferred.fromCoroutine(self._run(merged, settings))
         if not answering.called:
@@ -178,12 +168,12 @@ class MergedResource(Resource):
             Form(
                 gzip=gzip,
                 grouped=request.args.get(b"grouped", [b"0"])[-1] not in (b"0", b"", b"false"),
-                promregator=settings.promregator,
+                promregator=self.promregator,
                 max_grouped=settings.buffer,
             ),
             self._fetcher,
             Terms(
-                limits=scrapes.limits,
+                limits=self._scrapes.limits,
                 budget=Budget(settings.buffer),
                 body_size_limit=min(scrapes.body_size_limit or settings.buffer, settings.buffer),
                 lines=lines,

@@ -1,4 +1,4 @@
-"""What a configuration may say of merged scrapes."""
+"""The settings of merged scrapes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def label_map(node: ConfigNode) -> Mapping[str, str]:
 
 
 @frozen(kw_only=True)
-class Merged:
+class MergedSettings:
     """The page ``/mergedMetrics``, which is there only with this section."""
 
     labels: Mapping[str, str] = setting(
