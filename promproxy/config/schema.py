@@ -15,8 +15,8 @@ from promproxy.outbound.networks import Network, network
 from promproxy.outbound.settings import HttpClient
 from promproxy.scrape.merged.settings import MergedSettings
 from promproxy.scrape.settings import ScrapeSettings
-from promproxy.server.access import OPENABLE
-from promproxy.server.roles import Role
+from promproxy.server.permissions import OPENABLE
+from promproxy.server.settings import Role
 from promproxy.settings.node import ConfigNode
 from promproxy.settings.readers import (
     boolean,

@@ -29,7 +29,7 @@ from promproxy.settings.files import files_in, world_readable_secrets
 
 def make_access(config: schema.Config, web: WebFile) -> Access:
     """What decides over callers. Raises ConfigError where nobody can have a role."""
-    roles = tuple(role.built() for role in config.roles)
+    roles = config.roles
     has_tokens = any(role.tokens for role in roles)
     if roles and not (web.basic_auth_users or has_tokens or verifies_certificates(web)):
         raise ConfigError(

@@ -1,7 +1,7 @@
 """Who asks, and what they may do. Pure.
 
-`PAGES` says which permission each page takes, `Access` which caller has which: without users
-everybody has nearly all of them.
+`promproxy.server.permissions` says which permission each page takes, `Access` which caller has
+which: without users everybody has nearly all of them.
 """
 
 from __future__ import annotations
@@ -11,28 +11,8 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-SCRAPE, ADMIN, TUNNEL = PERMISSIONS = ("scrape", "admin", "tunnel")
-
-#: The permission that a page takes. A resource names its page in its attribute ``page``; one that
-#: names none takes `SCRAPE`, so that a stranger does not learn which paths there are.
-PAGES = {
-    "status": SCRAPE,
-    "discovery": SCRAPE,
-    "scrape": SCRAPE,
-    "merged": SCRAPE,
-    "metrics": SCRAPE,
-    "targets": SCRAPE,
-    "healthy": SCRAPE,
-    "ready": SCRAPE,
-    "clients": SCRAPE,
-    "refresh": ADMIN,
-    "reload": ADMIN,
-    "invalidate": ADMIN,
-    "tunnel": TUNNEL,
-}
-
-#: Those that may be opened to everyone: a tunnel is not, since it takes a name that may be claimed.
-OPENABLE = tuple(page for page, permission in PAGES.items() if permission != TUNNEL)
+from promproxy.server.permissions import ADMIN, PERMISSIONS, SCRAPE, TUNNEL
+from promproxy.server.settings import Role
 
 _ANY_NAME = (re.compile(".*", re.DOTALL),)
 
@@ -57,25 +37,6 @@ class Caller:
     def may_claim(self, fqdn: str) -> bool:
         """Whether this caller may poll as the client of that name."""
         return self.may(TUNNEL) and any(one.fullmatch(fqdn.lower()) for one in self.fqdns)
-
-
-@frozen(kw_only=True)
-class Role:
-    """What some callers may do: these users, and whoever shows one of these tokens, which go by
-    their names, or a certificate for one of these subject alternative names.
-    """
-
-    users: frozenset[str] = frozenset()
-    tokens: frozenset[str] = frozenset()
-    client_sans: frozenset[str] = frozenset()
-    permissions: frozenset[str]
-    fqdns: tuple[re.Pattern[str], ...] = ()
-
-    def is_for(self, user: str, token: str, sans: frozenset[str]) -> bool:
-        """Whether a caller has it."""
-        if user and user in self.users:  # a variable in the list may be empty
-            return True
-        return (token != "" and token in self.tokens) or not self.client_sans.isdisjoint(sans)
 
 
 @frozen(kw_only=True)
@@ -133,8 +94,8 @@ def _with_roles(identity: str, roles: Iterable[Role]) -> Caller:
     permissions: frozenset[str] = frozenset()
     fqdns: tuple[re.Pattern[str], ...] = ()
     for role in roles:
-        permissions |= role.permissions
-        fqdns += role.fqdns
+        permissions |= frozenset(role.permissions)
+        fqdns += role.patterns
     return Caller(identity, permissions, fqdns)
 
 

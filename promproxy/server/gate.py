@@ -8,11 +8,12 @@ from functools import lru_cache
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource
 
-from promproxy.server.access import PAGES, SCRAPE, Access, Caller
+from promproxy.server.access import Access, Caller
 from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
 from promproxy.server.bearer_tokens import Tokens, is_bearer
 from promproxy.server.head import AUTHORIZATION, PROXY_AUTHORIZATION
 from promproxy.server.passwords import Passwords, TooManyChecks
+from promproxy.server.permissions import PAGES, SCRAPE
 from promproxy.server.request import CallerRequest
 
 REMEMBERED_CALLERS = 1024

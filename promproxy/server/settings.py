@@ -1,6 +1,6 @@
-"""The web configuration file, which says how callers reach us: TLS, users, headers.
+"""How callers reach us: the web configuration file, and ``roles``.
 
-Its format is that of Prometheus and its exporters (their documentation, "HTTPS and
+The file's format is that of Prometheus and its exporters (their documentation, "HTTPS and
 authentication"); what has no meaning here is accepted and ignored.
 """
 
@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
 import attrs
 from attrs import frozen
 
+from promproxy.errors import ConfigError
 from promproxy.secret import Secret
+from promproxy.server.permissions import PERMISSIONS
 from promproxy.settings.files import PemFiles
 from promproxy.settings.node import ConfigNode
-from promproxy.settings.readers import list_of, mapping_of, one_of, path, section, setting, text
+from promproxy.settings.readers import (
+    list_of,
+    mapping_of,
+    one_of,
+    path,
+    secret,
+    section,
+    setting,
+    text,
+)
 
 VERSIONS = ("TLS12", "TLS13")
 CLIENT_AUTH_TYPES = (
@@ -156,3 +168,77 @@ def _ignored(key: str, found: Any) -> Iterator[str]:
         for field in attrs.fields(type(found)):
             if field.metadata["reader"] is ignored and getattr(found, field.name):
                 yield f"{key}.{field.name}"
+
+
+@frozen(kw_only=True)
+class Token:
+    """A token that a caller sends (``Authorization: Bearer``, RFC 6750)."""
+
+    name: str = setting(text, doc="who that is: a client's name belongs to it")
+    token: Secret = setting(secret, doc="the token: visible ASCII characters, no spaces")
+
+    def __attrs_post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("name: expected a name")
+        if not _is_token(self.token.reveal()):
+            raise ValueError("token: expected visible ASCII characters without spaces")
+
+    def reveal(self) -> str:
+        """The token itself, from its file as that is now. Raises ConfigError."""
+        token = self.token.reveal()
+        if not _is_token(token):
+            raise ConfigError(f"{self.token.path}: a token is visible ASCII without spaces")
+        return token
+
+
+def _is_token(text: str) -> bool:
+    """Whether it can stand in a header field, behind its scheme."""
+    return re.fullmatch("[!-~]+", text) is not None
+
+
+@frozen(kw_only=True)
+class Role:
+    """What some users, or holders of tokens or client certificates, may do. Several add up."""
+
+    users: tuple[str, ...] = setting(
+        list_of(text), default=(), doc="users of the web configuration file's basic_auth_users"
+    )
+    tokens: tuple[Token, ...] = setting(
+        list_of(section(Token)), default=(), doc="bearer tokens, of which a caller sends one"
+    )
+    client_sans: tuple[str, ...] = setting(
+        list_of(text),
+        default=(),
+        doc="subject alternative names, of which a verified client certificate has one",
+    )
+    permissions: tuple[str, ...] = setting(
+        list_of(one_of(*PERMISSIONS)),
+        doc="scrape: discovery, scrapes, metrics, status; admin: reload, refresh; tunnel: be a "
+        "PushProx client",
+    )
+    fqdns: tuple[str, ...] = setting(
+        list_of(text),
+        default=(),
+        doc="for tunnel: which names may be claimed, as patterns (*.example.org)",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.users or self.tokens or self.client_sans):
+            raise ValueError("a role is for somebody: give users, tokens or client_sans")
+        if not self.permissions:
+            raise ValueError("permissions: name at least one")
+        if ("tunnel" in self.permissions) != bool(self.fqdns):
+            raise ValueError("the permission tunnel and fqdns go together")
+
+    def is_for(self, user: str, token: str, sans: frozenset[str]) -> bool:
+        """Whether a caller has it: by user, by the name of a token, or by certificate."""
+        if user and user in self.users:  # a variable in the list may be empty
+            return True
+        if token and any(token == one.name for one in self.tokens):
+            return True
+        return not sans.isdisjoint(self.client_sans)
+
+    @property
+    def patterns(self) -> tuple[re.Pattern[str], ...]:
+        """`fqdns`, each for a whole name in lower case."""
+        return tuple(re.compile(translate(one.lower())) for one in self.fqdns)

@@ -6,8 +6,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from promproxy.registry import Registry
-from promproxy.server.access import SCRAPE, Caller
+from promproxy.server.access import Caller
 from promproxy.server.answers import plain_answer
+from promproxy.server.permissions import SCRAPE
 from promproxy.server.request import CallerRequest
 
 

@@ -18,7 +18,7 @@ from promproxy.errors import ConfigError
 from promproxy.outbound.settings import Authorization, BasicAuth, HttpClient, TlsConfig
 from promproxy.scrape.settings import ScrapeSettings
 from promproxy.secret import Secret
-from promproxy.server.roles import Role, Token
+from promproxy.server.settings import Role, Token
 from promproxy.sources.pushprox.settings import PushProx, PushProxAllow, PushProxTarget
 from promproxy.sources.settings import Files, HttpSd, SourceSettings
 from promproxy.targets.settings import Discovery

@@ -18,7 +18,7 @@ from promproxy.config.schema import Config
 from promproxy.daemon.runtime import LAST_HEADS_SECONDS, STOP_SECONDS
 from promproxy.daemon.service import Daemon, address_text, make_daemon, raise_file_limit
 from promproxy.errors import ConfigError
-from promproxy.server.access import PAGES
+from promproxy.server.permissions import PAGES
 from tests.fakes import Caller, MemoryReactor, Wire, pull_by_clock, settle
 
 SCRAPE = "/singleTargetMetrics/vms/192.0.2.1:9100"

@@ -10,12 +10,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
-from promproxy.server.access import PAGES, SCRAPE, Access, Role
+from promproxy.secret import Secret
+from promproxy.server.access import Access
 from promproxy.server.bearer_tokens import Tokens
 from promproxy.server.gate import Gate
 from promproxy.server.passwords import CheckQueue, Passwords
 from promproxy.server.peer import Peer
+from promproxy.server.permissions import PAGES, SCRAPE
 from promproxy.server.request import CallerRequest
+from promproxy.server.settings import Role, Token
 from promproxy.server.site import PromproxySite
 from tests.fakes import Answer, Caller, ManualThread, Wire, parse_answer
 from tests.server.test_passwords import basic, hash_of
@@ -98,7 +101,7 @@ class ClosedTests(GateTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        role = Role(users=frozenset(("a",)), permissions=frozenset((SCRAPE,)))
+        role = Role(users=("a",), permissions=(SCRAPE,))
         self.gate = Gate(Access(roles=(role,)))
 
     def test_only_open_pages_are_served(self) -> None:
@@ -125,7 +128,7 @@ class UsersTestCase(GateTestCase):
         self.thread = ManualThread()
         hashes = {"alice": hash_of(b"secret"), "bob": hash_of(b"other")}
         self.passwords = Passwords(hashes, CheckQueue(self.thread, 2))
-        self.role = Role(users=frozenset(("alice",)), permissions=frozenset((SCRAPE,)))
+        self.role = Role(users=("alice",), permissions=(SCRAPE,))
         access = Access(has_users=True, roles=(self.role,))
         self.gate = Gate(access, self.passwords)
         self.caller = Caller(self.site(self.gate), self.clock, wire=Wire(peerAddress=REMOTE))
@@ -266,7 +269,7 @@ class CertificateTests(UsersTestCase):
 
     def test_certificate_that_a_role_names(self) -> None:
         """Stands in the place of a password; a wrong password is one all the same."""
-        role = Role(client_sans=frozenset(("p.example",)), permissions=frozenset((SCRAPE,)))
+        role = Role(client_sans=("p.example",), permissions=(SCRAPE,))
         self.gate.use(evolve(self.gate.access, roles=(role,)), self.passwords)
         self.assertEqual(self.get("/metrics").status, 401)
         self.show("p.example", "q.example")
@@ -302,7 +305,7 @@ class TokenTests(UsersTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.tokens = Tokens().renewed({"branch": "t0ken"})
-        role = Role(tokens=frozenset(("branch",)), permissions=frozenset((SCRAPE,)))
+        role = Role(tokens=(Token(name="branch", token=Secret("t0ken")),), permissions=(SCRAPE,))
         self.access = Access(roles=(role, self.role))
         self.gate.use(self.access, None, self.tokens)
 

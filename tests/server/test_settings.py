@@ -1,4 +1,4 @@
-"""Tests of promproxy.server.settings: one small file per mistake in ``bad_web/``."""
+"""Tests of promproxy.server.settings; ``bad_web/`` has one small file per mistake."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.config.load import load_web_file
 from promproxy.errors import ConfigError
 from promproxy.secret import Secret
-from promproxy.server.settings import HttpServer, TlsServer, WebFile
+from promproxy.server.access import Access
+from promproxy.server.settings import HttpServer, Role, TlsServer, Token, WebFile
 from promproxy.settings.files import files_in, world_readable_secrets
 from promproxy.settings.load import section_from_text
 
@@ -128,3 +129,39 @@ class GoodFileTests(SynchronousTestCase):
         for before in ("", "basic_auth_users: ", "tls_server_config: ", "http_server_config: "):
             with contextlib.suppress(ConfigError):
                 section_from_text(WebFile, before + text, GOOD, None)
+
+
+class RoleTests(SynchronousTestCase):
+    def test_role_as_it_is_applied(self) -> None:
+        """The patterns are those of allowed_hosts: * is any text, dots too, and case is nothing."""
+        role = Role(
+            users=("a",), client_sans=("b",), permissions=("tunnel",), fqdns=("*.Example.org",)
+        )
+        caller = Access(roles=(role,)).caller("a")
+        for name in ("x.example.org", "x.y.EXAMPLE.org"):
+            assert caller.may_claim(name), name
+        for name in ("example.org", "xexample.org", "x.example-org", "x.example.org\n"):
+            assert not caller.may_claim(name), name
+
+    def test_role_of_tokens(self) -> None:
+        """They go by their names, and do not show."""
+        token = Token(name="branch", token=Secret("hunter2"))
+        role = Role(tokens=(token,), permissions=("tunnel",), fqdns=("web-*",))
+        self.assertNotIn("hunter2", f"{role} {token}")
+        caller = Access(roles=(role,)).caller(token="branch")
+        assert caller.may_claim("web-1") and not caller.may_claim("db-1")
+
+
+class TokenTests(SynchronousTestCase):
+    def test_file_that_changes(self) -> None:
+        """Counts as it is now, and must hold a token."""
+        file = Path(self.mktemp())
+        file.write_text("hunter2\n")
+        token = Token(name="branch", token=Secret(path=file))
+        self.assertEqual(token.reveal(), "hunter2")
+        file.write_text("hunter3")
+        self.assertEqual(token.reveal(), "hunter3")
+        for text in ("hunter\x002", "hunter 2", "hunter2\nhunter3", "hünter2"):
+            file.write_text(text)
+            error = self.assertRaises(ConfigError, token.reveal)
+            self.assertEqual(str(error), f"{file}: a token is visible ASCII without spaces")

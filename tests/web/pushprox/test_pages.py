@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 
-from attrs import evolve
 from twisted.internet.error import ConnectionLost
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 
-from promproxy.server.access import Access, Role
+from promproxy.secret import Secret
+from promproxy.server.access import Access
 from promproxy.server.bearer_tokens import Tokens
 from promproxy.server.passwords import Passwords
 from promproxy.server.peer import Peer
+from promproxy.server.settings import Role, Token
 from promproxy.server.site import PromproxySite
 from tests import go_client
 from tests.daemon.test_service import ServiceTestCase
@@ -615,7 +615,7 @@ class RolesTests(PushProxTestCase):
         super().setUp()
         roles = [
             role("web-1.cert", "tunnel", "web-1"),
-            role("any.cert", "tunnel", ".*"),
+            role("any.cert", "tunnel", "*"),
             role("prometheus.cert", "scrape"),
         ]
         self.site.gate.use(Access(roles=tuple(roles), needs_certificate=True))
@@ -689,10 +689,9 @@ class TokenTests(PushProxTestCase):
     def setUp(self) -> None:
         super().setUp()
         names = ("prometheus", "web", "any")
-        permissions = (("scrape", ""), ("tunnel", "web-.*"), ("tunnel", ".*"))
+        permissions = (("scrape", ""), ("tunnel", "web-*"), ("tunnel", "*"))
         roles = [
-            evolve(role("", *given), tokens=frozenset((name,)))
-            for name, given in zip(names, permissions, strict=True)
+            role("", *given, token=name) for name, given in zip(names, permissions, strict=True)
         ]
         tokens = Tokens().renewed({name: f"{name}-t0ken" for name in names})
         self.site.gate.use(Access(roles=tuple(roles)), tokens=tokens)
@@ -740,12 +739,13 @@ class OnePassword(Passwords):
         return "prometheus" if header == self._header else ""
 
 
-def role(san: str, permission: str, fqdn: str = "", users: str = "") -> Role:
+def role(san: str, permission: str, fqdn: str = "", users: str = "", token: str = "") -> Role:
     return Role(
-        users=frozenset((users,) if users else ()),
-        client_sans=frozenset((san,) if san else ()),
-        permissions=frozenset((permission,)),
-        fqdns=(re.compile(fqdn),) if fqdn else (),
+        tokens=(Token(name=token, token=Secret("t0ken")),) if token else (),
+        users=(users,) if users else (),
+        client_sans=(san,) if san else (),
+        permissions=(permission,),
+        fqdns=(fqdn,) if fqdn else (),
     )
 
 
