@@ -115,6 +115,11 @@ class Config:
         for source in self.sources:
             self._check_profile(source)
 
+    @property
+    def credentialed(self) -> frozenset[str]:
+        """The outbound profiles that have credentials."""
+        return frozenset(name for name, p in self.outbound.items() if p.has_credentials)
+
     def _check_profile(self, source: SourceSettings) -> None:
         """Credentials go only where the operator meant them to."""
         hosts_are_open = source.http_sd is not None and not source.http_sd.allowed_hosts

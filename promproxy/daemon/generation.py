@@ -156,11 +156,10 @@ class GenerationBuilder:
     ) -> Built[Source]:
         # Of the profiles only this decides which targets there are; all else of them does not
         # concern the source.
-        with_credentials = {name for name, p in config.outbound.items() if p.has_credentials}
         settings = (
             source,
             referenced_digests(source),
-            with_credentials & set(source.profiles),
+            config.credentialed & source.profiles,
             config.discovery.promregator_labels,
         )
         if before is not None and before.settings == settings:

@@ -46,10 +46,9 @@ def fingerprint(source: SourceSettings, config: schema.Config) -> str:
     Settings left at their defaults do not count, so that an upgrade which brings new ones does not
     change it. Nor do secrets: a hash of a weak one would tell it.
     """
-    with_credentials = {name for name, p in config.outbound.items() if p.has_credentials}
     deciding = {
         "source": _plain(source),
-        "with_credentials": sorted(with_credentials & source.profiles),
+        "with_credentials": sorted(config.credentialed & source.profiles),
         "promregator_labels": config.discovery.promregator_labels,
     }
     return sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

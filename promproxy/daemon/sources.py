@@ -19,11 +19,10 @@ from promproxy.outbound.settings import HttpClient
 from promproxy.secret import Secret
 from promproxy.settings.readers import without_query
 from promproxy.sources import Source
-from promproxy.sources.cloud_foundry import settings as cloud_foundry
 from promproxy.sources.cloud_foundry.api import Api
 from promproxy.sources.cloud_foundry.lists import Lists
 from promproxy.sources.cloud_foundry.router_check import RouterCheck
-from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.settings import CloudFoundry
 from promproxy.sources.cloud_foundry.source import CloudFoundrySource
 from promproxy.sources.cloud_foundry.targets import TargetOptions
 from promproxy.sources.cloud_foundry.uaa import Credentials
@@ -87,7 +86,7 @@ class SourceBuilder:
         return HttpSdSource(source.name, source.interval, client, rules, self.reactor)
 
     def _cloud_foundry(
-        self, source: SourceSettings, cf: cloud_foundry.CloudFoundry, config: schema.Config
+        self, source: SourceSettings, cf: CloudFoundry, config: schema.Config
     ) -> Source:
         credentials = Credentials(
             username=cf.username,
@@ -105,10 +104,12 @@ class SourceBuilder:
         )
         options = TargetOptions(
             source=source.name,
-            rules=tuple(_rule(rule, source.outbound, config) for rule in cf.select),
-            exclude=tuple(_selector(selector) for selector in cf.exclude),
+            rules=cf.select,
+            exclude=cf.exclude,
             by_process=cf.instance_routing == "process",
             router=cf.router,
+            outbound=source.outbound,
+            credentialed=config.credentialed,
             promregator_labels=self.promregator_labels,
         )
         return CloudFoundrySource(
@@ -129,34 +130,3 @@ class SourceBuilder:
 
 def _group_rules(source: SourceSettings) -> GroupRules:
     return GroupRules(source=source.name, outbound=source.outbound, honor_job=source.honor_job)
-
-
-def _selector(selector: cloud_foundry.CloudFoundrySelector) -> Selector:
-    return Selector(
-        org=selector.org,
-        org_regex=selector.org_regex,
-        org_guid=selector.org_guid,
-        space=selector.space,
-        space_regex=selector.space_regex,
-        space_guid=selector.space_guid,
-        app=selector.app,
-        app_regex=selector.app_regex,
-        label_selector=selector.label_selector,
-    )
-
-
-def _rule(rule: cloud_foundry.CloudFoundryRule, outbound: str, config: schema.Config) -> Rule:
-    profile = rule.outbound or outbound
-    return Rule(
-        selector=_selector(rule),
-        paths=rule.paths or (rule.path or "/metrics",),
-        scheme=rule.scheme,
-        annotations=rule.annotations,
-        preferred_routes=rule.preferred_route_regex,
-        internal_port=rule.internal_route_port,
-        process_types=rule.process_types,
-        override=rule.override_route_and_path,
-        outbound=profile,
-        labels=rule.labels,
-        may_be_http=not (profile and config.outbound[profile].has_credentials),
-    )

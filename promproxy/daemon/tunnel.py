@@ -13,7 +13,7 @@ from promproxy.metrics import Metrics
 from promproxy.registry import Registry
 from promproxy.scrape.resource import ScrapeResource
 from promproxy.server.site import NoProxyResource
-from promproxy.sources.pushprox.targets import AllowRule, ClientRules, TargetRule
+from promproxy.sources.pushprox.targets import ClientRules
 from promproxy.sources.settings import SourceSettings
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
@@ -30,19 +30,8 @@ def client_rules(source: SourceSettings) -> ClientRules:
     assert source.pushprox is not None
     return ClientRules(
         source=source.name,
-        targets=tuple(
-            TargetRule(
-                port=rule.port,
-                path=rule.path,
-                scheme=rule.scheme,
-                fqdn_regex=rule.fqdn_regex,
-                labels=rule.labels,
-            )
-            for rule in source.pushprox.targets
-        ),
-        allow=tuple(
-            AllowRule(port=rule.port, path_regex=rule.path_regex) for rule in source.pushprox.allow
-        ),
+        targets=source.pushprox.targets,
+        allow=source.pushprox.allow,
         honor_job=source.honor_job,
     )
 

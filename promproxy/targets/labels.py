@@ -24,6 +24,15 @@ def is_label_name(name: object) -> bool:
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
+def check_own_names(labels: Mapping[str, object]) -> None:
+    """Raise ValueError for a name that the configuration may not give to a label of targets."""
+    for name in labels:
+        if not is_label_name(name) or name.startswith("__"):
+            raise ValueError(f"labels: {name!r} is no name for a label")
+        if name in ("instance", "job"):
+            raise ValueError(f"labels: {name!r} is what Prometheus tells series apart by")
+
+
 def problem_with_label(name: object, value: object) -> str | None:
     """Why Prometheus would refuse this label, as a metric's label value, or None."""
     if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or not is_label_name(name):

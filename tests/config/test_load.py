@@ -19,7 +19,7 @@ from promproxy.outbound.settings import Authorization, BasicAuth, HttpClient, Tl
 from promproxy.scrape.settings import ScrapeSettings
 from promproxy.secret import Secret
 from promproxy.server.settings import Role, Token
-from promproxy.sources.pushprox.settings import PushProx, PushProxAllow, PushProxTarget
+from promproxy.sources.pushprox.settings import AllowRule, PushProx, TargetRule
 from promproxy.sources.settings import Files, HttpSd, SourceSettings
 from promproxy.targets.settings import Discovery
 
@@ -117,8 +117,8 @@ class GoodFileTests(SynchronousTestCase):
             name="nat",
             pushprox=PushProx(
                 targets=(
-                    PushProxTarget(port=9100),
-                    PushProxTarget(
+                    TargetRule(port=9100),
+                    TargetRule(
                         port=8443,
                         path="/app?x=y",
                         scheme="https",
@@ -126,7 +126,7 @@ class GoodFileTests(SynchronousTestCase):
                         labels={"shard": "{number} of {host}"},
                     ),
                 ),
-                allow=(PushProxAllow(port=9100, path_regex=re.compile("/metrics", re.IGNORECASE)),),
+                allow=(AllowRule(port=9100, path_regex=re.compile("/metrics", re.IGNORECASE)),),
                 registration_timeout=600.0,
                 startup_hold=0.0,
                 poll_max_age=50.0,

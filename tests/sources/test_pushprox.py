@@ -8,11 +8,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy.sources.pushprox.settings import AllowRule, TargetRule
 from promproxy.sources.pushprox.source import PushProxSource
 from promproxy.sources.pushprox.targets import (
-    AllowRule,
     ClientRules,
-    TargetRule,
     listed_id,
     requested_target,
     targets_of_client,
@@ -76,9 +75,9 @@ class TargetsTests(SynchronousTestCase):
 
     def test_bad_label_is_dropped_and_named(self) -> None:
         """One that Prometheus would refuse costs only itself."""
-        rules = ClientRules(source="nat", targets=(TargetRule(labels={"job": "x"}),))
+        rules = ClientRules(source="nat", targets=(TargetRule(labels={"x": "y" * 5000}),))
         dropped = [x for x in targets_of_client("web-1", rules) if isinstance(x, Dropped)]
-        self.assertEqual(dropped, [Dropped("label 'job' of client web-1", "label_job")])
+        self.assertEqual(dropped, [Dropped("label 'x' of client web-1", "label_value_length")])
 
     def test_requested_target_never_has_the_id_of_a_listed_one(self) -> None:
         """Whatever is asked for; its place may be the same."""

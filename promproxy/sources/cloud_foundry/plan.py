@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from promproxy.sources.cloud_foundry.rules import Rule
+from promproxy.sources.cloud_foundry.settings import Rule
 
 # A guid costs 39 bytes in a URL, and the API's front end refuses request lines of 8 kB.
 BATCH = 150
@@ -36,17 +36,18 @@ class Scope:
 
 def scope_of(rules: Sequence[Rule]) -> Scope:
     """How far the rules narrow the lists; what they do not say exactly is filtered afterwards."""
-    wanted = [rule.selector for rule in rules]
-    if all(s.space_guid or (s.space and (s.org or s.org_guid)) for s in wanted):
-        guids = _distinct(s.space_guid for s in wanted)
-        return Scope("space", guids, _distinct(s.space for s in wanted if not s.space_guid))
-    if all(s.org_guid or s.org for s in wanted):
-        guids = _distinct(s.org_guid for s in wanted)
-        return Scope("organization", guids, _distinct(s.org for s in wanted if not s.org_guid))
-    if all(s.app for s in wanted):
-        return Scope("app", names=_distinct(s.app for s in wanted))
-    selectors = _distinct(s.label_selector.text if s.label_selector else "" for s in wanted)
-    if len(selectors) == 1 and all(s.label_selector for s in wanted):
+    if all(rule.space_guid or (rule.space and (rule.org or rule.org_guid)) for rule in rules):
+        guids = _distinct(rule.space_guid for rule in rules)
+        return Scope("space", guids, _distinct(rule.space for rule in rules if not rule.space_guid))
+    if all(rule.org_guid or rule.org for rule in rules):
+        guids = _distinct(rule.org_guid for rule in rules)
+        return Scope(
+            "organization", guids, _distinct(rule.org for rule in rules if not rule.org_guid)
+        )
+    if all(rule.app for rule in rules):
+        return Scope("app", names=_distinct(rule.app for rule in rules))
+    selectors = _distinct(rule.label_selector.text if rule.label_selector else "" for rule in rules)
+    if len(selectors) == 1 and all(rule.label_selector for rule in rules):
         return Scope("label", names=selectors)
     return Scope()
 

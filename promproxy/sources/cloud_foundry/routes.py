@@ -19,7 +19,7 @@ def choose_route(
     """
     mapped = [route for route in routes if ports_of(route, process)]
     usable = [route for route in mapped if _is_usable(route, domains)]
-    if endpoint.rule.internal_port is not None:
+    if endpoint.rule.internal_route_port is not None:
         internal = [route for route in mapped if _is_internal(route, domains)]
         if internal:
             return _preferred(internal, endpoint)
@@ -64,7 +64,7 @@ def _is_internal(route: Route, domains: Mapping[str, Domain]) -> bool:
 
 
 def _preferred(routes: Sequence[Route], endpoint: Endpoint) -> Route:
-    for pattern in endpoint.rule.preferred_routes:
+    for pattern in endpoint.rule.preferred_route_regex:
         for route in routes:
             if pattern.fullmatch(route.url):
                 return route

@@ -3,83 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
-from promproxy.sources.cloud_foundry.label_selector import LabelSelector
 from promproxy.sources.cloud_foundry.resources import App, Organization, Space
+from promproxy.sources.cloud_foundry.settings import Rule
 
 SCRAPE_ANNOTATION = "prometheus.io/scrape"
 PATH_ANNOTATION = "prometheus.io/path"
 PORT_ANNOTATION = "prometheus.io/port"
 SCHEME_ANNOTATION = "prometheus.io/scheme"
-
-
-@frozen(kw_only=True)
-class Selector:
-    """Which apps are meant: every condition that is given must hold.
-
-    Names compare as the Cloud Controller's database does, without regard to case; a pattern must
-    match the whole name.
-    """
-
-    org: str = ""
-    org_regex: re.Pattern[str] | None = None
-    org_guid: str = ""
-    space: str = ""
-    space_regex: re.Pattern[str] | None = None
-    space_guid: str = ""
-    app: str = ""
-    app_regex: re.Pattern[str] | None = None
-    label_selector: LabelSelector | None = None
-
-    def matches(self, app: App, space: Space, org: Organization) -> bool:
-        """Whether the app is meant."""
-        return (
-            self.means_space(space, org)
-            and _is_named(app.name, self.app, self.app_regex)
-            and (self.label_selector is None or self.label_selector.matches(app.labels))
-        )
-
-    def means_space(self, space: Space, org: Organization) -> bool:
-        """Whether apps in this space can be meant."""
-        return (
-            _is_named(org.name, self.org, self.org_regex)
-            and self.org_guid in ("", org.guid)
-            and _is_named(space.name, self.space, self.space_regex)
-            and self.space_guid in ("", space.guid)
-        )
-
-
-def _is_named(name: str, exact: str, pattern: re.Pattern[str] | None) -> bool:
-    if exact and exact.lower() != name.lower():
-        return False
-    return pattern is None or pattern.fullmatch(name) is not None
-
-
-@frozen(kw_only=True)
-class Rule:
-    """How the apps that a selector means are scraped.
-
-    ``paths`` may carry a query each. ``annotations``: only apps that ask for it by annotation.
-    ``preferred_routes`` must match a whole route (``host.domain/path``) and are tried in turn.
-    ``internal_port``: use internal routes, before others, on this port. ``override``: a route and
-    path in place of the app's own. ``labels`` are templates over `TEMPLATE_FIELDS`.
-    ``may_be_http``: an annotation may ask for http.
-    """
-
-    selector: Selector = Selector()
-    paths: tuple[str, ...] = ("/metrics",)
-    scheme: str = "https"
-    annotations: bool = False
-    preferred_routes: tuple[re.Pattern[str], ...] = ()
-    internal_port: int | None = None
-    process_types: tuple[str, ...] = ("web",)
-    override: str = ""
-    outbound: str = ""
-    labels: Mapping[str, str] = {}
-    may_be_http: bool = True
 
 
 @frozen(kw_only=True)
@@ -96,18 +30,23 @@ class Endpoint:
 
 
 def endpoints_of(
-    app: App, space: Space, org: Organization, rules: tuple[Rule, ...]
+    app: App,
+    space: Space,
+    org: Organization,
+    rules: Iterable[Rule],
+    may_be_http: Callable[[Rule], bool],
 ) -> list[Endpoint] | str:
     """The app's metrics endpoints: the union over the rules by path, the first rule winning.
 
-    Where there is none, the reason why.
+    Where there is none, the reason why. ``may_be_http`` says of a rule whether an annotation may
+    turn its https into http.
     """
     endpoints: dict[str, Endpoint] = {}
     reason = "not_selected"
     for rule in rules:
-        if not rule.selector.matches(app, space, org):
+        if not rule.matches(app, space, org):
             continue
-        found = _endpoints(app, rule)
+        found = _endpoints(app, rule, may_be_http(rule))
         if isinstance(found, str):
             reason = found
             continue
@@ -116,9 +55,9 @@ def endpoints_of(
     return list(endpoints.values()) or reason
 
 
-def _endpoints(app: App, rule: Rule) -> list[Endpoint] | str:
+def _endpoints(app: App, rule: Rule, may_be_http: bool) -> list[Endpoint] | str:
     if not rule.annotations:
-        return [Endpoint(rule=rule, path=path, scheme=rule.scheme) for path in rule.paths]
+        return [Endpoint(rule=rule, path=path, scheme=rule.scheme) for path in rule.metrics_paths]
     if app.annotations.get(SCRAPE_ANNOTATION) != "true":
         return "not_annotated"
     path = app.annotations.get(PATH_ANNOTATION)
@@ -128,9 +67,9 @@ def _endpoints(app: App, rule: Rule) -> list[Endpoint] | str:
         return "annotation_port"
     if scheme not in ("http", "https"):
         return "annotation_scheme"
-    if scheme == "http" and rule.scheme == "https" and not rule.may_be_http:
+    if scheme == "http" and rule.scheme == "https" and not may_be_http:
         return "annotation_http"
-    paths = rule.paths if not path else (path if path.startswith("/") else f"/{path}",)
+    paths = rule.metrics_paths if not path else (path if path.startswith("/") else f"/{path}",)
     return [
         Endpoint(rule=rule, path=path, scheme=scheme, port=int(port) if port else None)
         for path in paths

@@ -29,8 +29,22 @@ from promproxy.settings.readers import (
     url,
 )
 from promproxy.sources.cloud_foundry.label_selector import LabelSelector, parse_label_selector
-from promproxy.sources.cloud_foundry.targets import TEMPLATE_FIELDS
-from promproxy.targets.labels import is_label_name
+from promproxy.sources.cloud_foundry.resources import App, Organization, Space
+from promproxy.targets.labels import check_own_names
+
+TEMPLATE_FIELDS = (
+    "org_name",
+    "org_guid",
+    "space_name",
+    "space_guid",
+    "app_name",
+    "app_guid",
+    "instance_index",
+    "process_type",
+    "process_guid",
+    "route",
+    "metrics_path",
+)
 
 metrics_path = matching(r"/[!-\"$-~]*(?<!\?)", "a path such as /metrics")
 
@@ -56,8 +70,12 @@ def template(node: ConfigNode) -> str:
 
 
 @frozen(kw_only=True)
-class CloudFoundrySelector:
-    """Which apps are meant: every condition that is given must hold."""
+class Selector:
+    """Which apps are meant: every condition that is given must hold.
+
+    Names compare as the Cloud Controller's database does, without regard to case; a pattern must
+    match the whole name.
+    """
 
     org: str = setting(text, default="", doc="the org's name, without regard to case")
     org_regex: re.Pattern[str] | None = setting(
@@ -82,9 +100,32 @@ class CloudFoundrySelector:
             if getattr(self, name) and getattr(self, f"{name}_regex"):
                 raise ValueError(f"give either {name} or {name}_regex")
 
+    def matches(self, app: App, space: Space, org: Organization) -> bool:
+        """Whether the app is meant."""
+        return (
+            self.means_space(space, org)
+            and _is_named(app.name, self.app, self.app_regex)
+            and (self.label_selector is None or self.label_selector.matches(app.labels))
+        )
+
+    def means_space(self, space: Space, org: Organization) -> bool:
+        """Whether apps in this space can be meant."""
+        return (
+            _is_named(org.name, self.org, self.org_regex)
+            and self.org_guid in ("", org.guid)
+            and _is_named(space.name, self.space, self.space_regex)
+            and self.space_guid in ("", space.guid)
+        )
+
+
+def _is_named(name: str, exact: str, pattern: re.Pattern[str] | None) -> bool:
+    if exact and exact.lower() != name.lower():
+        return False
+    return pattern is None or pattern.fullmatch(name) is not None
+
 
 @frozen(kw_only=True)
-class CloudFoundryRule(CloudFoundrySelector):
+class Rule(Selector):
     """One rule: which apps, and how they are scraped."""
 
     path: str = setting(metrics_path, default="", doc="where the metrics are; /metrics by default")
@@ -123,11 +164,12 @@ class CloudFoundryRule(CloudFoundrySelector):
             raise ValueError("give either path or paths")
         if not self.process_types:
             raise ValueError("process_types: name at least one, such as web")
-        for name in self.labels:
-            if not is_label_name(name) or name.startswith("__"):
-                raise ValueError(f"labels: {name!r} is no name for a label")
-            if name in ("instance", "job"):
-                raise ValueError(f"labels: {name!r} is what Prometheus tells series apart by")
+        check_own_names(self.labels)
+
+    @property
+    def metrics_paths(self) -> tuple[str, ...]:
+        """Where the metrics are; each may have a query."""
+        return self.paths or (self.path or "/metrics",)
 
 
 @frozen(kw_only=True)
@@ -142,11 +184,11 @@ class CloudFoundry(HttpClient):
     router: str = setting(
         url, default="", doc="connect here instead of resolving the names of routes"
     )
-    select: tuple[CloudFoundryRule, ...] = setting(
-        list_of(section(CloudFoundryRule)), doc="which apps are scraped, and how"
+    select: tuple[Rule, ...] = setting(
+        list_of(section(Rule)), doc="which apps are scraped, and how"
     )
-    exclude: tuple[CloudFoundrySelector, ...] = setting(
-        list_of(section(CloudFoundrySelector)), default=(), doc="apps that no rule selects"
+    exclude: tuple[Selector, ...] = setting(
+        list_of(section(Selector)), default=(), doc="apps that no rule selects"
     )
     instance_routing: str = setting(
         one_of("app", "process"),

@@ -186,9 +186,7 @@ class CloudFoundrySource:
 
     def _is_wanted(self, space: Any, org: Any) -> bool:
         """Names of spaces repeat in other orgs."""
-        return org is not None and any(
-            rule.selector.means_space(space, org) for rule in self._options.rules
-        )
+        return org is not None and any(rule.means_space(space, org) for rule in self._options.rules)
 
     async def _apps(self, queries: list[Query]) -> Found:
         included = [(*query, ("include", "space.organization")) for query in queries]

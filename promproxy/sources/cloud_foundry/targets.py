@@ -17,25 +17,12 @@ from promproxy.sources.cloud_foundry.resources import (
     Space,
 )
 from promproxy.sources.cloud_foundry.routes import choose_route
-from promproxy.sources.cloud_foundry.rules import Endpoint, Rule, Selector, endpoints_of
+from promproxy.sources.cloud_foundry.rules import Endpoint, endpoints_of
+from promproxy.sources.cloud_foundry.settings import TEMPLATE_FIELDS, Rule, Selector
 from promproxy.targets.ids import endpoint_suffix, safe_id
 from promproxy.targets.labels import problem_with_label, shown
 from promproxy.targets.netloc import DEFAULT_PORTS
 from promproxy.targets.target import Dropped, LeftOut, Target
-
-TEMPLATE_FIELDS = (
-    "org_name",
-    "org_guid",
-    "space_name",
-    "space_guid",
-    "app_name",
-    "app_guid",
-    "instance_index",
-    "process_type",
-    "process_guid",
-    "route",
-    "metrics_path",
-)
 
 # Whoever owns an app decides on these, and must not fill our memory, and Prometheus's, by it.
 MOST_INSTANCES = 10_000
@@ -71,7 +58,17 @@ class TargetOptions:
     exclude: tuple[Selector, ...] = ()
     by_process: bool = False
     router: str = ""
+    outbound: str = ""
+    credentialed: frozenset[str] = frozenset()
     promregator_labels: bool = False
+
+    def profile_of(self, rule: Rule) -> str:
+        """The outbound profile for a rule's targets."""
+        return rule.outbound or self.outbound
+
+    def may_be_http(self, rule: Rule) -> bool:
+        """Whether an annotation may turn a rule's https into http."""
+        return self.profile_of(rule) not in self.credentialed
 
 
 def targets_of(
@@ -114,7 +111,7 @@ def targets_of(
 def _endpoints(
     app: App, space: Space, org: Organization, options: TargetOptions
 ) -> list[Endpoint] | str:
-    endpoints = endpoints_of(app, space, org, options.rules)
+    endpoints = endpoints_of(app, space, org, options.rules, options.may_be_http)
     if isinstance(endpoints, str):
         return endpoints
     if any(selector.matches(app, space, org) for selector in options.exclude):
@@ -190,9 +187,9 @@ class _AppTargets:
 
     def _address(self, endpoint: Endpoint, process: Process) -> _Address | str:
         path, _, query = endpoint.path.partition("?")
-        if endpoint.rule.override:
-            host, slash, rest = endpoint.rule.override.partition("/")
-            url, internal = endpoint.rule.override, False
+        if endpoint.rule.override_route_and_path:
+            host, slash, rest = endpoint.rule.override_route_and_path.partition("/")
+            url, internal = endpoint.rule.override_route_and_path, False
             if slash:
                 path, _, query = f"/{rest}".partition("?")
         else:
@@ -207,7 +204,7 @@ class _AppTargets:
         if not _PATH.fullmatch(f"{path}{query}") or "#" in f"{path}{query}":
             return "metrics_path"
         if internal:
-            port = endpoint.port or endpoint.rule.internal_port or 8080
+            port = endpoint.port or endpoint.rule.internal_route_port or 8080
             return _Address("http", host, port, path, query, url, internal=True)
         port = DEFAULT_PORTS[endpoint.scheme]
         return _Address(endpoint.scheme, host, port, path, query, url, internal=False)
@@ -237,7 +234,7 @@ class _AppTargets:
             instance=f"{guid}:{index}{suffix}",
             labels=self._labels(endpoint, process, index, address, meta),
             headers=() if address.internal else ((name, f"{guid}:{index}"),),
-            outbound=endpoint.rule.outbound,
+            outbound=self.options.profile_of(endpoint.rule),
             router="" if address.internal else self.options.router,
         )
 

@@ -22,12 +22,14 @@ from promproxy.settings.readers import (
     text,
 )
 from promproxy.sources.cloud_foundry.settings import metrics_path
-from promproxy.sources.pushprox.targets import TEMPLATE_FIELDS
-from promproxy.targets.labels import is_label_name
+from promproxy.targets.labels import check_own_names
+
+#: What a label's template may name, beside the named groups of its rule's ``fqdn_regex``.
+TEMPLATE_FIELDS = ("fqdn", "host", "domain", "port", "path")
 
 
 @frozen(kw_only=True)
-class PushProxTarget:
+class TargetRule:
     """What is scraped on each client, or on some."""
 
     port: int = setting(port, default=9100, doc="the port")
@@ -45,11 +47,8 @@ class PushProxTarget:
 
     def __attrs_post_init__(self) -> None:
         fields = (*TEMPLATE_FIELDS, *(self.fqdn_regex.groupindex if self.fqdn_regex else ()))
-        for name, template in self.labels.items():
-            if not is_label_name(name) or name.startswith("__"):
-                raise ValueError(f"labels: {name!r} is no name for a label")
-            if name in ("instance", "job"):
-                raise ValueError(f"labels: {name!r} is what Prometheus tells series apart by")
+        check_own_names(self.labels)
+        for template in self.labels.values():
             _check_template(template, fields)
 
 
@@ -64,7 +63,7 @@ def _check_template(template: str, fields: tuple[str, ...]) -> None:
 
 
 @frozen(kw_only=True)
-class PushProxAllow:
+class AllowRule:
     """Which requests in absolute form are allowed."""
 
     port: int | None = setting(port, default=None, doc="the port; any where it is not given")
@@ -72,18 +71,23 @@ class PushProxAllow:
         regex, default=None, doc="a pattern for the whole path; any where it is not given"
     )
 
+    def allows(self, port: int, path: str) -> bool:
+        """Whether such a request is meant; ``path`` is without a query."""
+        fits = self.path_regex is None or self.path_regex.fullmatch(path) is not None
+        return fits and self.port in (None, port)
+
 
 @frozen(kw_only=True)
 class PushProx:
     """Targets behind PushProx clients, which poll us for their scrapes."""
 
-    targets: tuple[PushProxTarget, ...] = setting(
-        list_of(section(PushProxTarget)),
-        default=(PushProxTarget(),),
+    targets: tuple[TargetRule, ...] = setting(
+        list_of(section(TargetRule)),
+        default=(TargetRule(),),
         doc="what is scraped on each client; by default node_exporter's port 9100",
     )
-    allow: tuple[PushProxAllow, ...] = setting(
-        list_of(section(PushProxAllow)),
+    allow: tuple[AllowRule, ...] = setting(
+        list_of(section(AllowRule)),
         default=(),
         doc="what may be asked for by proxy_url; empty: every port and path of every client",
     )

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, urlencode
 
-from attrs import field, frozen
+from attrs import frozen
 
+from promproxy.sources.pushprox.settings import AllowRule, TargetRule
 from promproxy.targets.ids import safe_id, short_hash
 from promproxy.targets.labels import passed_labels
 from promproxy.targets.target import Dropped, Target
 
-#: What a label's template may name, beside the named groups of its rule's ``fqdn_regex``.
-TEMPLATE_FIELDS = ("fqdn", "host", "domain", "port", "path")
 #: Asks the client to scrape by https, as in cmd/client/main.go of PushProx.
 SCHEME_PARAMETER = "_scheme"
-
-
-@frozen(kw_only=True)
-class TargetRule:
-    """One target for each client, or for those only whose whole name fits ``fqdn_regex``.
-
-    ``path`` may have a query. ``labels`` are templates as of `str.format`.
-    """
-
-    port: int = 9100
-    path: str = "/metrics"
-    scheme: str = "http"
-    fqdn_regex: re.Pattern[str] | None = None
-    labels: Mapping[str, str] = field(factory=dict)
-
-
-@frozen(kw_only=True)
-class AllowRule:
-    """Requests in absolute form that are allowed: to this port and to paths that fit as a whole.
-
-    Either may be None, for any.
-    """
-
-    port: int | None = None
-    path_regex: re.Pattern[str] | None = None
-
-    def allows(self, port: int, path: str) -> bool:
-        """Whether such a request is meant; ``path`` is without a query."""
-        fits = self.path_regex is None or self.path_regex.fullmatch(path) is not None
-        return fits and self.port in (None, port)
 
 
 @frozen(kw_only=True)

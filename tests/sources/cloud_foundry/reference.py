@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from promproxy.sources.cloud_foundry.resources import App, Process, Route
-from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.settings import Rule, Selector
 from promproxy.sources.cloud_foundry.targets import Inventory, TargetOptions
 from promproxy.targets.ids import safe_id, short_hash
 
@@ -79,14 +79,14 @@ def _endpoints(app: App, inventory: Inventory, options: TargetOptions) -> list[_
     # (S) The union by path; for the same path the first rule wins.
     endpoints: list[_Endpoint] = []
     for rule in options.rules:
-        if _selects(rule.selector, app, inventory):
-            for endpoint in _endpoints_by_rule(app, rule):
+        if _selects(rule, app, inventory):
+            for endpoint in _endpoints_by_rule(app, rule, options):
                 if endpoint.path not in [other.path for other in endpoints]:
                     endpoints.append(endpoint)
     return endpoints
 
 
-def _endpoints_by_rule(app: App, rule: Rule) -> list[_Endpoint]:
+def _endpoints_by_rule(app: App, rule: Rule, options: TargetOptions) -> list[_Endpoint]:
     said = app.annotations if rule.annotations else {}
     if rule.annotations and said.get("prometheus.io/scrape") != "true":
         return []
@@ -97,9 +97,9 @@ def _endpoints_by_rule(app: App, rule: Rule) -> list[_Endpoint]:
     if scheme not in ("http", "https"):
         return []
     # Annotations never turn the https of a rule with credentials into http.
-    if rule.scheme == "https" and scheme == "http" and not rule.may_be_http:
+    if rule.scheme == "https" and scheme == "http" and rule.outbound in options.credentialed:
         return []
-    paths = list(rule.paths)
+    paths = list(rule.metrics_paths)
     if said.get("prometheus.io/path", "") != "":
         path = said["prometheus.io/path"]
         paths = [path if path[0] == "/" else "/" + path]
@@ -138,8 +138,8 @@ def _target(
     header = "X-CF-PROCESS-INSTANCE" if options.by_process else "X-CF-APP-INSTANCE"
     headers: tuple[tuple[str, str], ...] = ((header, f"{guid}:{index}"),)
     scheme, port, router = endpoint.scheme, "", options.router
-    if rule.override:
-        host, slash, rest = rule.override.partition("/")
+    if rule.override_route_and_path:
+        host, slash, rest = rule.override_route_and_path.partition("/")
         path = own_path
         if slash:
             path, _, query = ("/" + rest).partition("?")
@@ -153,7 +153,7 @@ def _target(
         if domain.internal:
             # (T) http://<index>.<host>.<domain>:<port>, without the header.
             scheme, host, headers, router = "http", f"{index}.{host}", (), ""
-            number = endpoint.port or rule.internal_port
+            number = endpoint.port or rule.internal_route_port
             port = "" if number == 80 else f":{number}"
     if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
         return None
@@ -187,7 +187,7 @@ def _route(process: Process, endpoint: _Endpoint, inventory: Inventory) -> Route
         if leads_to(route) and route.host != "*" and route.domain_guid in inventory.domains
     ]
     internal = [r for r in candidates if inventory.domains[r.domain_guid].internal]
-    if endpoint.rule.internal_port is not None and internal:
+    if endpoint.rule.internal_route_port is not None and internal:
         return _preferred(internal, endpoint.rule)
     usable = []
     for route in candidates:
@@ -203,7 +203,7 @@ def _route(process: Process, endpoint: _Endpoint, inventory: Inventory) -> Route
 
 def _preferred(routes: list[Route], rule: Rule) -> Route | None:
     # (S) The first pattern that matches a route as a whole wins; else the first route.
-    for pattern in rule.preferred_routes:
+    for pattern in rule.preferred_route_regex:
         for route in routes:
             if re.match(rf"(?:{pattern.pattern})\Z", route.url, re.IGNORECASE):
                 return route

@@ -21,7 +21,7 @@ from promproxy.sources.cloud_foundry.plan import (
     name_queries,
     scope_of,
 )
-from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.settings import Rule
 
 ANY = re.compile(".*")
 LABEL = parse_label_selector("a = b")
@@ -29,7 +29,7 @@ LABEL = parse_label_selector("a = b")
 
 def scope(*conditions: dict[str, Any]) -> Scope:
     """The scope of a rule for each."""
-    return scope_of([Rule(selector=Selector(**each)) for each in conditions])
+    return scope_of([Rule(**each) for each in conditions])
 
 
 class ScopeTests(SynchronousTestCase):

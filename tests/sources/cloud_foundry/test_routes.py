@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.sources.cloud_foundry.resources import Process, Route
 from promproxy.sources.cloud_foundry.routes import choose_route, ports_of
-from promproxy.sources.cloud_foundry.rules import Endpoint, Rule
+from promproxy.sources.cloud_foundry.rules import Endpoint
+from promproxy.sources.cloud_foundry.settings import Rule
 from tests.sources.cloud_foundry.support import DOMAINS, process, route, to
 
 WEB = process()
@@ -77,7 +78,7 @@ class PreferenceTests(SynchronousTestCase):
     def preferred(self, *patterns: str) -> str | None:
         routes = (route("a"), route("b"), route("b", path="/p"), route("*"))
         compiled = tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
-        return chosen(*routes, preferred_routes=compiled)
+        return chosen(*routes, preferred_route_regex=compiled)
 
     def test_patterns_are_tried_one_after_the_other(self) -> None:
         """The order of the patterns counts, not that of the routes."""
@@ -100,7 +101,7 @@ class PortTests(SynchronousTestCase):
         """Also before one that is preferred; where there is no other, it must do."""
         both = route("both", to(port=8080), to(port=9090))
         pattern = (re.compile("both.*"),)
-        self.assertEqual(chosen(both, route("a"), preferred_routes=pattern), "a.apps.example")
+        self.assertEqual(chosen(both, route("a"), preferred_route_regex=pattern), "a.apps.example")
         self.assertEqual(chosen(both), "both.apps.example")
 
     def test_route_to_one_process_type_comes_before_one_to_two(self) -> None:
@@ -131,22 +132,22 @@ class InternalTests(SynchronousTestCase):
         """Without them the others are taken."""
         routes = (route("a"), route("i", domain="internal"))
         self.assertEqual(chosen(*routes), "a.apps.example")
-        self.assertEqual(chosen(*routes, internal_port=8080), "i.apps.internal")
-        self.assertEqual(chosen(routes[0], internal_port=8080), "a.apps.example")
+        self.assertEqual(chosen(*routes, internal_route_port=8080), "i.apps.internal")
+        self.assertEqual(chosen(routes[0], internal_route_port=8080), "a.apps.example")
 
     def test_preference_counts_among_them(self) -> None:
         """As among the others."""
         routes = (route("i", domain="internal"), route("j", domain="internal"))
         patterns = (re.compile("j.*"),)
-        found = chosen(*routes, internal_port=8080, preferred_routes=patterns)
+        found = chosen(*routes, internal_route_port=8080, preferred_route_regex=patterns)
         self.assertEqual(found, "j.apps.internal")
 
     def test_ports_of_destinations_do_not_matter(self) -> None:
         """Names lead to the container, whatever its ports."""
         both = route("i", to(), to(port=9090), domain="internal")
-        self.assertEqual(chosen(both, internal_port=1234, port=9100), "i.apps.internal")
+        self.assertEqual(chosen(both, internal_route_port=1234, port=9100), "i.apps.internal")
 
     def test_internal_route_to_another_process(self) -> None:
         """Is not this one's."""
         routes = (route("i", to("worker"), domain="internal"), route("a"))
-        self.assertEqual(chosen(*routes, internal_port=8080), "a.apps.example")
+        self.assertEqual(chosen(*routes, internal_route_port=8080), "a.apps.example")

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.resources import App
-from promproxy.sources.cloud_foundry.rules import Endpoint, Rule, Selector, endpoints_of
+from promproxy.sources.cloud_foundry.rules import Endpoint, endpoints_of
+from promproxy.sources.cloud_foundry.settings import Rule, Selector
 from tests.sources.cloud_foundry.support import ORG, SPACE, app
 
 
@@ -24,9 +25,9 @@ def annotated(**annotations: str) -> App:
     return app(annotations={"prometheus.io/scrape": "true", **named})
 
 
-def endpoints(the_app: App, *rules: Rule) -> list[Endpoint] | str:
+def endpoints(the_app: App, *rules: Rule, may_be_http: bool = True) -> list[Endpoint] | str:
     """What the rules want of an app in the org and space of the tests."""
-    return endpoints_of(the_app, SPACE, ORG, rules)
+    return endpoints_of(the_app, SPACE, ORG, rules, lambda rule: may_be_http)
 
 
 class SelectorTests(SynchronousTestCase):
@@ -117,19 +118,19 @@ class UnionTests(SynchronousTestCase):
 
     def test_rule_that_does_not_match_adds_nothing(self) -> None:
         """Wherever it stands."""
-        other = Rule(selector=Selector(app="other"), paths=("/x",))
+        other = Rule(app="other", paths=("/x",))
         found = endpoints(app(), other, Rule(), other)
         assert isinstance(found, list)
         self.assertEqual([endpoint.path for endpoint in found], ["/metrics"])
 
     def test_app_that_no_rule_selects(self) -> None:
         """The reason says so."""
-        self.assertEqual(endpoints(app(), Rule(selector=Selector(app="other"))), "not_selected")
+        self.assertEqual(endpoints(app(), Rule(app="other")), "not_selected")
         self.assertEqual(endpoints(app()), "not_selected")
 
     def test_reason_of_the_rule_that_selects_it(self) -> None:
         """Says more than that another one does not."""
-        rules = (Rule(annotations=True), Rule(selector=Selector(app="other")))
+        rules = (Rule(annotations=True), Rule(app="other"))
         self.assertEqual(endpoints(app(), *rules), "not_annotated")
 
     def test_app_without_annotation_may_be_selected_by_another_rule(self) -> None:
@@ -142,8 +143,8 @@ class UnionTests(SynchronousTestCase):
 class AnnotationTests(SynchronousTestCase):
     """Apps that say themselves how they are scraped."""
 
-    def endpoint(self, the_app: App, **rule: Any) -> Endpoint:
-        found = endpoints(the_app, Rule(annotations=True, **rule))
+    def endpoint(self, the_app: App, may_be_http: bool = True, **rule: Any) -> Endpoint:
+        found = endpoints(the_app, Rule(annotations=True, **rule), may_be_http=may_be_http)
         assert isinstance(found, list), found
         (endpoint,) = found
         return endpoint
@@ -188,8 +189,8 @@ class AnnotationTests(SynchronousTestCase):
 
     def test_credentials_never_go_over_http_by_annotation(self) -> None:
         """The rule may say http itself, though."""
-        rule = Rule(annotations=True, may_be_http=False)
-        self.assertEqual(endpoints(annotated(scheme="http"), rule), "annotation_http")
+        found = endpoints(annotated(scheme="http"), Rule(annotations=True), may_be_http=False)
+        self.assertEqual(found, "annotation_http")
         self.assertEqual(
             self.endpoint(annotated(scheme="https"), may_be_http=False).scheme, "https"
         )

@@ -19,7 +19,7 @@ from promproxy.simulation import Size
 from promproxy.sources.cloud_foundry.api import Api
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.lists import Lists
-from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.settings import Rule
 from promproxy.sources.cloud_foundry.source import CloudFoundrySource
 from promproxy.sources.cloud_foundry.targets import TargetOptions
 from promproxy.sources.cloud_foundry.uaa import Credentials
@@ -56,7 +56,7 @@ class SourceTestCase(SynchronousTestCase):
 
     def source(
         self,
-        *selectors: Selector,
+        *selectors: Rule,
         fetcher: Any = None,
         rules: tuple[Rule, ...] = (),
         max_loss: float = 0.5,
@@ -68,7 +68,7 @@ class SourceTestCase(SynchronousTestCase):
         api = Api.with_login(
             "http://api.example.test:8080", fetcher, self.clock, lambda: 0.5, 0.0, who
         )
-        rules = rules or tuple(Rule(selector=selector) for selector in selectors or (Selector(),))
+        rules = rules or selectors or (Rule(),)
         whole = TargetOptions(source="prod", rules=rules, **options)
         lists = Lists(api, self.clock)
         check = check or self.check_router
@@ -107,7 +107,7 @@ class SourceTestCase(SynchronousTestCase):
 class RequestTests(SourceTestCase):
     """Few requests, and just the targets that reading everything would give."""
 
-    def narrowed(self, *selectors: Selector) -> list[str]:
+    def narrowed(self, *selectors: Rule) -> list[str]:
         """The lists asked for by a refresh, whose outcome must be that of a sweep."""
         for route in tuple(self.foundation.routes.values()):
             # The simulated API does not know that a route may be shared with other spaces.
@@ -116,7 +116,7 @@ class RequestTests(SourceTestCase):
         found = self.refresh(self.source(*selectors))
         asked = self.asked
         # A rule with a pattern makes it a sweep.
-        never = Selector(org_regex=re.compile("nothing"))
+        never = Rule(org_regex=re.compile("nothing"))
         swept = self.refresh(self.source(*selectors, never))
         self.assertEqual(self.ids(found), self.ids(swept))
         self.assertTrue(found.targets)
@@ -147,7 +147,7 @@ class RequestTests(SourceTestCase):
 
     def test_orgs_by_name(self) -> None:
         """Ten of them are four requests; case does not matter."""
-        asked = self.narrowed(*(Selector(org=f"ORG-{number:03}") for number in range(1, 11)))
+        asked = self.narrowed(*(Rule(org=f"ORG-{number:03}") for number in range(1, 11)))
         self.assertEqual(asked[0], "/v3/organizations")
         self.assertEqual(sorted(asked[1:]), sorted(LISTS))
         narrow = next(path for path in self.fetcher.paths if path.startswith("/v3/apps"))
@@ -157,7 +157,7 @@ class RequestTests(SourceTestCase):
     def test_spaces_of_orgs(self) -> None:
         """By names: four requests; spaces of that name in other orgs are not asked for."""
         selectors = [
-            Selector(org=f"org-{number:03}", space=name)
+            Rule(org=f"org-{number:03}", space=name)
             for number in range(1, 7)
             for name in ("dev", "test")
         ]
@@ -170,9 +170,9 @@ class RequestTests(SourceTestCase):
     def test_guids(self) -> None:
         """Three requests, whether of orgs or of spaces."""
         org, space = list(self.foundation.orgs)[3], list(self.foundation.spaces)[5]
-        self.assertEqual(sorted(self.narrowed(Selector(org_guid=org))), sorted(LISTS))
+        self.assertEqual(sorted(self.narrowed(Rule(org_guid=org))), sorted(LISTS))
         self.fetcher.asked.clear()
-        self.assertEqual(sorted(self.narrowed(Selector(space_guid=space))), sorted(LISTS))
+        self.assertEqual(sorted(self.narrowed(Rule(space_guid=space))), sorted(LISTS))
 
     def test_route_of_another_org_that_is_shared_with_a_space(self) -> None:
         """The API's routes of an org are those that it owns; those of a space may be shared."""
@@ -209,7 +209,7 @@ class RequestTests(SourceTestCase):
             return pages[path] if path in pages else in_truth(asked)
 
         self.fetcher.answering = answering
-        for selector in (Selector(org="acme"), Selector(org_guid="o-1")):
+        for selector in (Rule(org="acme"), Rule(org_guid="o-1")):
             found = self.refresh(self.source(selector))
             self.assertEqual(self.ids(found), ["a-1/0"])
             self.assertLessEqual(len(self.asked), 4)
@@ -218,11 +218,11 @@ class RequestTests(SourceTestCase):
     def test_names_and_guids_together(self) -> None:
         """The union of both."""
         org = list(self.foundation.orgs)[3]
-        self.assertEqual(len(self.narrowed(Selector(org_guid=org), Selector(org="org-001"))), 4)
+        self.assertEqual(len(self.narrowed(Rule(org_guid=org), Rule(org="org-001"))), 4)
 
     def test_apps_by_name(self) -> None:
         """The apps first, then what belongs to them: three requests."""
-        asked = self.narrowed(Selector(app="Shop"), Selector(app="mail", space="dev"))
+        asked = self.narrowed(Rule(app="Shop"), Rule(app="mail", space="dev"))
         self.assertEqual(asked[0], "/v3/apps")
         self.assertEqual(sorted(asked[1:]), ["/v3/processes", "/v3/routes"])
         self.assertIn("app_guids=", next(p for p in self.fetcher.paths if "/routes" in p))
@@ -230,7 +230,7 @@ class RequestTests(SourceTestCase):
     def test_label_selector(self) -> None:
         """The same way."""
         asked = self.narrowed(
-            Selector(label_selector=parse_label_selector("monitoring in (a, prometheus)"))
+            Rule(label_selector=parse_label_selector("monitoring in (a, prometheus)"))
         )
         self.assertEqual(asked[0], "/v3/apps")
         self.assertEqual(sorted(asked[1:]), ["/v3/processes", "/v3/routes"])
@@ -238,19 +238,19 @@ class RequestTests(SourceTestCase):
     def test_many_apps_by_name_are_swept(self) -> None:
         """Two batches of guids would be more requests than the whole lists."""
         nouns = ("shop", "billing", "orders", "users", "search", "mail", "stock", "gateway")
-        asked = self.narrowed(*(Selector(app=name) for name in nouns))
+        asked = self.narrowed(*(Rule(app=name) for name in nouns))
         self.assertEqual(len(asked), 3)
         self.assertNotIn("app_guids=", "".join(self.fetcher.paths))
 
     def test_names_that_the_foundation_has_not(self) -> None:
         """Are told; where nothing is left, nothing is asked for."""
-        found = self.refresh(self.source(Selector(org="org-001"), Selector(org="nope")))
+        found = self.refresh(self.source(Rule(org="org-001"), Rule(org="nope")))
         self.assertIn(LeftOut("org nope", "not_found"), found.left_out)
         self.assertTrue(found.targets)
         self.fetcher.asked.clear()
-        found = self.refresh(self.source(Selector(org="nope", space="dev")))
+        found = self.refresh(self.source(Rule(org="nope", space="dev")))
         self.assertEqual((found.targets, self.asked), ((), ["/v3/spaces"]))
-        found = self.refresh(self.source(Selector(app="nope")))
+        found = self.refresh(self.source(Rule(app="nope")))
         self.assertEqual(found, Delivery((), (), (LeftOut("app nope", "not_found"),)))
         self.assertEqual(self.asked[1:], ["/v3/apps"])
 
@@ -287,7 +287,7 @@ class AllOrNothingTests(SourceTestCase):
 
     def test_names_are_needed_too(self) -> None:
         """An org that could not be looked up is not one that is gone."""
-        source = self.source(Selector(org="org-001"))
+        source = self.source(Rule(org="org-001"))
         self.answer_with("/v3/organizations", Unreachable("no"))
         self.assertIn("/v3/organizations", self.error(source))
 
@@ -432,12 +432,11 @@ class RouterCheckTests(SourceTestCase):
 
     def test_target_without_the_header_is_no_use(self) -> None:
         """One that is scraped by an internal route does not pass the router."""
-        self.refresh(self.source(rules=(Rule(internal_port=8080),), by_process=True))
+        self.refresh(self.source(rules=(Rule(internal_route_port=8080),), by_process=True))
         self.assertTrue(self.checked[0].headers)
         self.checked.clear()
         app = next(a for a in self.foundation.apps.values() if self.has_internal_route(a.guid))
-        selector = Selector(app=app.name, space_guid=app.space.guid)
-        rule = Rule(selector=selector, internal_port=8080)
+        rule = Rule(app=app.name, space_guid=app.space.guid, internal_route_port=8080)
         found = self.refresh(self.source(rules=(rule,), by_process=True))
         self.assertTrue(found.targets)
         self.assertFalse(any(target.headers for target in found.targets))

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.settings import Rule, Selector
 from promproxy.sources.cloud_foundry.targets import (
     MAX_META_BYTES,
     MOST_INSTANCES,
@@ -96,7 +96,7 @@ class AddressTests(SynchronousTestCase):
     def test_internal_route(self) -> None:
         """By the instance's own name, over http, without header and router."""
         shop = inventory(app(), process(instances=2), route("i", domain="internal"), route())
-        rule = Rule(internal_port=8080, scheme="https")
+        rule = Rule(internal_route_port=8080, scheme="https")
         _, target = targets(shop, rule, router="https://10.0.0.5")
         self.assertEqual(target.url, "http://1.i.apps.internal:8080/metrics")
         self.assertEqual((target.headers, target.router), ((), ""))
@@ -106,16 +106,16 @@ class AddressTests(SynchronousTestCase):
         """The container's port is what is asked there."""
         annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": "9100"}
         shop = inventory(app(annotations=annotations), process(), route("i", domain="internal"))
-        target = one(shop, Rule(internal_port=8080, annotations=True))
+        target = one(shop, Rule(internal_route_port=8080, annotations=True))
         self.assertEqual(target.port, 9100)
 
     def test_overridden_route_and_path(self) -> None:
         """In place of the app's own, which may have none; the instance is still addressed."""
         shop = inventory(app(), process())
-        target = one(shop, Rule(override="other.example/m?x=y", paths=("/own",)))
+        target = one(shop, Rule(override_route_and_path="other.example/m?x=y", paths=("/own",)))
         self.assertEqual((target.url, target.query), ("https://other.example/m", "x=y"))
         self.assertEqual(target.headers, (("X-CF-APP-INSTANCE", "app-1:0"),))
-        target = one(shop, Rule(override="other.example", paths=("/own",)))
+        target = one(shop, Rule(override_route_and_path="other.example", paths=("/own",)))
         self.assertEqual(target.url, "https://other.example/own")
 
 
@@ -301,7 +301,7 @@ class LeftOutTests(SynchronousTestCase):
     def test_not_selected_and_excluded(self) -> None:
         """Exclusion says nothing of what is not selected anyway."""
         shop = inventory(app(), process(), route())
-        no = Rule(selector=Selector(app="no"))
+        no = Rule(app="no")
         exclude = (Selector(space="prod"),)
         self.assertEqual(self.left_out(shop, no), ("Acme/Prod/Shop", "not_selected"))
         self.assertEqual(self.left_out(shop, exclude=exclude), ("Acme/Prod/Shop", "excluded"))

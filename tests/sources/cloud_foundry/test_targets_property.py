@@ -25,7 +25,7 @@ from promproxy.sources.cloud_foundry.resources import (
     Route,
     Space,
 )
-from promproxy.sources.cloud_foundry.rules import Rule, Selector
+from promproxy.sources.cloud_foundry.settings import Rule, Selector
 from promproxy.sources.cloud_foundry.targets import Inventory, TargetOptions, targets_of
 from promproxy.targets.target import LeftOut, Target
 from tests.sources.cloud_foundry.reference import Expected, expected_targets
@@ -134,48 +134,47 @@ class Maker:
             destinations=tuple(destinations),
         )
 
-    def selector(self) -> Selector:
-        """None, or mostly few conditions."""
+    def conditions(self) -> dict[str, Any]:
+        """None, or mostly few."""
         if self.one_of((False, True)):
-            return Selector()
-        return Selector(
-            org=self.usually("", "shop", "other"),
-            org_regex=self.usually(None, *PATTERNS),
-            org_guid=self.usually("", "o0"),
-            space=self.usually("", "PROD"),
-            space_regex=self.usually(None, *PATTERNS),
-            space_guid=self.usually("", "s0"),
-            app=self.usually("", "shop"),
-            app_regex=self.usually(None, *PATTERNS),
-            label_selector=self.usually(None, *LABEL_SELECTORS),
-        )
+            return {}
+        found = {
+            "org_guid": self.usually("", "o0"),
+            "space_guid": self.usually("", "s0"),
+            "label_selector": self.usually(None, *LABEL_SELECTORS),
+        }
+        for kind, names in (("org", ("shop", "other")), ("space", ("PROD",)), ("app", ("shop",))):
+            found[kind] = self.usually("", *names)
+            if not found[kind]:
+                found[f"{kind}_regex"] = self.usually(None, *PATTERNS)
+        return found
 
     def rule(self) -> Rule:
         """Any rule."""
         types = (*[("web",)] * 5, ("web", "worker"), ("worker", "web"), ("worker",), ("task",))
         override = self.usually("", "fixed.example", "fixed.example/over?x=y", "a b")
         return Rule(
-            selector=self.selector(),
+            **self.conditions(),
             paths=self.some((*PATHS, self.one_of(BAD_PATHS)), 3, 1),
             scheme=self.usually("https", "http"),
             annotations=self.one_of((False, True)),
-            preferred_routes=self.some(ROUTE_PATTERNS, 2),
-            internal_port=self.one_of((None, None, 8080, 80)),
+            preferred_route_regex=self.some(ROUTE_PATTERNS, 2),
+            internal_route_port=self.one_of((None, None, 8080, 80)),
             process_types=self.one_of(types),
-            override=override,
+            override_route_and_path=override,
             outbound=self.one_of(("", "vm-tls")),
-            may_be_http=self.one_of((False, True)),
         )
 
     def options(self) -> TargetOptions:
         """Any configuration."""
-        excluded = self.usually((), (replace_if_empty(self.selector()),))
+        excluded = self.usually((), (replace_if_empty(Selector(**self.conditions())),))
         return TargetOptions(
             source="prod",
             rules=tuple(self.rule() for _ in range(self.random.randint(1, 3))),
             exclude=excluded,
             by_process=self.one_of((False, True)),
             router=self.one_of(("", "https://10.0.0.5")),
+            credentialed=self.one_of((frozenset(), frozenset(("vm-tls",)))),
             promregator_labels=self.one_of((False, True)),
         )
 
