@@ -7,7 +7,7 @@ which: without users everybody has nearly all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
@@ -37,6 +37,22 @@ class Caller:
     def may_claim(self, fqdn: str) -> bool:
         """Whether this caller may poll as the client of that name."""
         return self.may(TUNNEL) and any(one.fullmatch(fqdn.lower()) for one in self.fqdns)
+
+
+@frozen
+class Refusal:
+    """Why a caller does not get a page: ``reason`` for the metrics, ``text`` for the caller.
+
+    ``challenges`` say what would be accepted (RFC 9110, section 11.6.1).
+    """
+
+    reason: str
+    status: int
+    text: str
+    challenges: Sequence[bytes] = ()
+
+
+Decision = Caller | Refusal
 
 
 @frozen(kw_only=True)

@@ -6,10 +6,8 @@ from collections import Counter
 from functools import lru_cache
 
 from twisted.internet.defer import Deferred
-from twisted.web.resource import IResource
 
-from promproxy.server.access import Access, Caller
-from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
+from promproxy.server.access import Access, Caller, Decision, Refusal
 from promproxy.server.bearer_tokens import Tokens, is_bearer
 from promproxy.server.head import AUTHORIZATION, PROXY_AUTHORIZATION
 from promproxy.server.passwords import Passwords, TooManyChecks
@@ -23,9 +21,9 @@ _BEARER = b'Bearer realm="promproxy"'
 
 
 class Gate:
-    """Stands before every page. ``access`` is what it goes by; see `use`.
+    """Decides over every request before its page begins. ``access`` is what it goes by; see `use`.
 
-    ``refused`` counts the requests that it has refused, by reason.
+    ``refused`` counts the requests that were refused, by reason.
     """
 
     access: Access
@@ -53,85 +51,63 @@ class Gate:
         self._challenges = [challenge for challenge, is_taken in kinds.items() if is_taken]
         self._caller = lru_cache(REMEMBERED_CALLERS)(access.caller)
 
-    def authorize(self, request: CallerRequest, resource: IResource) -> None:
-        """Let a page answer, or answer in its place. Sets ``request.caller``."""
-        page = getattr(resource, "page", "")
+    def authorize(self, request: CallerRequest, page: str) -> Decision | Deferred[Decision]:
+        """Who asks for a page, or why they do not get it."""
         if not self._challenges or page in self.access.open_pages:
-            self._admit(request, resource)
-            return
+            return self._admit(request, page)
         name = PROXY_AUTHORIZATION if request.is_proxied else AUTHORIZATION
         header = request.credentials.get(name) or request.fields.last(name)
         if header is None:
-            self._admit(request, resource)
-        elif self._tokens is not None and is_bearer(header):
-            self._check_token(request, resource, self._tokens.name_in(header))
-        elif self._passwords is not None:
-            self._check_password(request, resource, header, self._passwords)
-        else:
-            self._refuse(request, "wrong_token", 401, "bearer token required")
+            return self._admit(request, page)
+        if self._tokens is not None and is_bearer(header):
+            token = self._tokens.name_in(header)
+            if token:
+                return self._admit(request, page, token=token)
+            return self._unauthorized("wrong_token", "wrong token")
+        if self._passwords is None:
+            return self._unauthorized("wrong_token", "bearer token required")
+        return self._by_password(request, page, header, self._passwords)
 
-    def _check_token(self, request: CallerRequest, resource: IResource, token: str) -> None:
-        if token:
-            self._admit(request, resource, token=token)
-        else:
-            self._refuse(request, "wrong_token", 401, "wrong token")
-
-    def _check_password(
-        self, request: CallerRequest, resource: IResource, header: bytes, passwords: Passwords
-    ) -> None:
+    def _by_password(
+        self, request: CallerRequest, page: str, header: bytes, passwords: Passwords
+    ) -> Decision | Deferred[Decision]:
         try:
             user = passwords.user_of(header)
         except TooManyChecks as error:
-            self._refuse(request, "busy", 503, str(error))
-            return
+            return Refusal("busy", 503, str(error))
         if isinstance(user, Deferred):
-            user.addCallback(lambda found: self._authenticated(request, resource, found))
-            user.addErrback(request.processingFailed)
-        else:
-            self._authenticated(request, resource, user)
+            return user.addCallback(lambda found: self._authenticated(request, page, found))
+        return self._authenticated(request, page, user)
 
-    def _authenticated(self, request: CallerRequest, resource: IResource, user: str) -> None:
+    def _authenticated(self, request: CallerRequest, page: str, user: str) -> Decision:
         """A password was right, or proves no ``user``."""
-        if request.is_gone:
-            return
         if user:
-            self._admit(request, resource, user)
-        else:
-            self._refuse(request, "wrong_password", 401, "wrong user or password")
+            return self._admit(request, page, user)
+        return self._unauthorized("wrong_password", "wrong user or password")
 
     def _admit(
-        self, request: CallerRequest, resource: IResource, user: str = "", token: str = ""
-    ) -> None:
+        self, request: CallerRequest, page: str, user: str = "", token: str = ""
+    ) -> Decision:
+        if request.is_gone:  # while its password was checked
+            return Caller()
         peer = request.channel.peer
         caller = self._caller(user, peer.sans, token=token, is_local=peer.is_local)
-        request.caller = caller
-        page = getattr(resource, "page", "")
         permission = PAGES.get(page, SCRAPE)
         if permission in caller.permissions or page in self.access.open_pages:
-            request.render(resource)
-        elif self._challenges and not caller.identity:
-            self._refuse(request, "no_password", 401, self._wanted())
-        else:
-            self._refuse(request, "forbidden", 403, self._reason(caller, permission))
+            return caller
+        if self._challenges and not caller.identity:
+            return self._unauthorized("no_password", self._required())
+        return Refusal("forbidden", 403, self._reason(caller, permission))
+
+    def _unauthorized(self, reason: str, text: str) -> Refusal:
+        return Refusal(reason, 401, text, self._challenges)
 
     def _reason(self, caller: Caller, permission: str) -> str:
         if self.access.is_open:
             return "only for callers on this host (see open_admin)"
-        who = caller.identity or "whoever shows no certificate that a role is for"
+        who = caller.identity or "a caller without a certificate that a role names"
         return f"{who} lacks the permission {permission} (see roles)"
 
-    def _wanted(self) -> str:
+    def _required(self) -> str:
         kinds = {"user and password": self.access.has_users, "bearer token": self.access.has_tokens}
         return f"{', or '.join(kind for kind, is_taken in kinds.items() if is_taken)} required"
-
-    def _refuse(self, request: CallerRequest, reason: str, status: int, text: str) -> None:
-        self.refused[reason] += 1
-        if status == 401 and request.is_proxied:
-            status = 407
-            request.responseHeaders.setRawHeaders(b"Proxy-Authenticate", self._challenges)
-        elif status == 401:
-            request.responseHeaders.setRawHeaders(b"WWW-Authenticate", self._challenges)
-        if status == 503:
-            request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
-        request.write(plain_answer(request, status, text))
-        request.finish()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
 from twisted.web.http import NO_BODY_CODES, parse_qs
@@ -13,8 +14,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
-from promproxy.server.access import Caller
-from promproxy.server.answers import plain_answer
+from promproxy.server.access import Caller, Decision, Refusal
+from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
 from promproxy.server.body import RequestBody
 from promproxy.server.head import Fields, RequestHead
 
@@ -25,7 +26,7 @@ class CallerRequest(Request):
     ``body`` is None where none was announced. ``fields`` are its header fields but the one in
     ``credentials``; ``requestHeaders`` has the same, made when first asked for. ``on_lost``, if
     set, is called when the caller leaves before the answer is complete; clear it when done.
-    ``caller`` is whoever asks; the site's gate has let them in. ``is_proxied``: to the caller we
+    ``caller`` is set once the site's gate has admitted it. ``is_proxied``: to the caller we
     are a proxy, so that what is meant for us stands in header fields of their own.
     """
 
@@ -56,7 +57,7 @@ class CallerRequest(Request):
         """Twisted's own would begin with none."""
 
     def begin(self, head: RequestHead) -> None:
-        """Find the resource, and let it answer where it is for this caller."""
+        """Take up a head that was read, and process it."""
         self.fields, self.credentials = head.fields, head.credentials
         self.method, self.clientproto = head.method, head.version
         self.set_target(head.uri)
@@ -69,7 +70,7 @@ class CallerRequest(Request):
         self.args = parse_qs(query, True) if query else {}
 
     def process(self) -> None:
-        """The same."""
+        """Find the page and ask the gate, then let the page answer or refuse."""
         self.site = site = self.channel.site
         self.prepath = []
         proxied = None if self.uri[:1] == b"/" or b"://" not in self.uri else site.proxied(self)
@@ -78,9 +79,37 @@ class CallerRequest(Request):
         if b"%" in self.path:
             self.postpath = [unquote_to_bytes(part) for part in self.postpath]
         try:
-            site.gate.authorize(self, proxied or site.getResourceFor(self))
+            resource = proxied or site.getResourceFor(self)
+            decision = site.gate.authorize(self, getattr(resource, "page", ""))
+            if isinstance(decision, Deferred):
+                decision.addCallback(self._go_on, resource)
+                decision.addErrback(self.processingFailed)
+            else:
+                self._go_on(decision, resource)
         except BaseException:
             self.processingFailed(Failure())
+
+    def _go_on(self, decision: Decision, resource: IResource) -> None:
+        if self.is_gone:
+            return
+        if isinstance(decision, Refusal):
+            self._refuse(decision)
+        else:
+            self.caller = decision
+            self.render(resource)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.channel.site.gate.refused[refusal.reason] += 1
+        status = refusal.status
+        if status == 401 and self.is_proxied:
+            status = 407
+            self.responseHeaders.setRawHeaders(b"Proxy-Authenticate", refusal.challenges)
+        elif status == 401:
+            self.responseHeaders.setRawHeaders(b"WWW-Authenticate", refusal.challenges)
+        elif status == 503:
+            self.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
+        self.write(plain_answer(self, status, refusal.text))
+        self.finish()
 
     def render(self, resrc: IResource) -> None:
         """Let the resource answer. Twisted's has a line for the log for each HEAD."""

@@ -285,7 +285,7 @@ class CertificateTests(UsersTestCase):
         self.gate.use(Access(roles=(self.role,)))
         answer = self.get("/metrics")
         self.assertEqual(answer.status, 403)
-        self.assertIn(b"whoever shows no certificate that a role is for", answer.body)
+        self.assertIn(b"a caller without a certificate that a role names", answer.body)
 
     def test_certificate_that_everyone_needs(self) -> None:
         """Is enough, where there are neither users nor roles."""
