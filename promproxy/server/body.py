@@ -108,33 +108,24 @@ class RequestBody:
 
     # What the connection tells.
 
-    def take(self, data: bytes) -> bytes:
-        """Take what has arrived; returns the part for `pass_on`. See ``trailing_data`` then."""
-        return self._framing.feed(data)
+    def receive(self, data: bytes) -> bytes:
+        """Hand on what has arrived, and the end if it is among that; returns what follows the body.
 
-    @property
-    def trailing_data(self) -> bytes:
-        """What has arrived after the body."""
-        return self._framing.trailing_data
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more of it will be taken."""
-        return self._framing.done or self._framing.broken != ""
-
-    @property
-    def is_malformed(self) -> bool:
-        """Whether its chunks make no sense, so that where it ends cannot be told."""
-        return self._framing.broken != ""
-
-    def pass_on(self, piece: bytes) -> None:
-        """Give a piece to the protocol, and tell it of the end where that has arrived."""
+        The protocol may answer the request at once.
+        """
+        piece = self._framing.feed(data)
         if piece and self._protocol is not None:
             self._protocol.dataReceived(piece)
         if self._framing.broken:
             self.broke_off(self._framing.broken)
         elif self._framing.done:
             self._end(_failure(ResponseDone()))
+        return self._framing.trailing_data
+
+    @property
+    def is_malformed(self) -> bool:
+        """Whether its chunks make no sense, so that where it ends cannot be told."""
+        return self._framing.broken != ""
 
     def broke_off(self, why: str) -> None:
         """No more of it will come."""

@@ -24,11 +24,9 @@ from promproxy.server.peer import Peer, peer_of
 
 log = Logger()
 
-#: A caller has so many seconds for a whole request head, from its first byte on, and for the first
-#: one from the beginning of the connection.
+#: For a whole request head from its first byte on, and for the first one of a connection.
 HEAD_SECONDS = 10.0
-#: So many seconds may pass without a byte of a body that somebody waits for; one that is wanted as
-#: a whole must have come by then.
+#: Between two pieces of a body that is read; for all of one that is wanted as a whole.
 BODY_SECONDS = 10.0
 #: How long a caller that sends what nobody reads may take to see the answer to it.
 LINGER_SECONDS = 2.0
@@ -141,8 +139,8 @@ class Channel(HTTPChannel):
         """The answer is complete: send it before the next request is looked at."""
         self.flush()
         self.requests.remove(request)
-        if self._body is not None:  # nobody wants the rest of it
-            self._body = None
+        body, self._body = self._body, None
+        if body is not None and not body.is_read:  # where it ends may never be known
             self._linger()
         elif not self.persistent:
             self._discarding = True
@@ -198,13 +196,12 @@ class Channel(HTTPChannel):
         self._pause()
 
     def _feed_body(self, body: RequestBody) -> None:
-        piece = body.take(self._received)
-        self._received = body.trailing_data
-        if body.is_over:
-            # After chunks that make no sense the answer ends the connection.
-            self._body = body if body.is_malformed else None
+        data, self._received = self._received, b""  # what follows the body is not known yet
+        self._received = body.receive(data)
+        if not self.requests:  # it was answered meanwhile
+            self._read_heads()
+        elif body.is_read or body.is_malformed:
             self.setTimeout(None)
-        body.pass_on(piece)
 
     # Callers that are refused.
 
@@ -336,7 +333,7 @@ class Channel(HTTPChannel):
         self.site.connections.discard(self)
         body, self._body = self._body, None
         super().connectionLost(reason)
-        if body is not None:
+        if body is not None and not body.is_read:
             body.broke_off("the caller left in the middle of the body")
         if self._timeout_call is not None:
             self._timeout_call.cancel()
