@@ -214,7 +214,7 @@ class ScrapesWorld:
             self._answer(random)
         said = caller.wire.value()
         head = said.partition(b"\r\n\r\n")[0].removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
-        assert not said or reference._head(head) is not None, said[:500]
+        assert not said or reference._head(head.split(b"\r\n")) is not None, said[:500]
 
     def _answer(self, random: Random) -> None:
         """Every target that was asked answers, or does something else."""
