@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import resource
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
@@ -42,6 +43,8 @@ LAST_HEADS_SECONDS = 0.5
 _LOOK_SECONDS = 0.02
 
 log = Logger()
+
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -128,10 +131,7 @@ class Runtime:
         Fires with what could not be applied, a line each. Fails with ConfigError, and then
         nothing has changed. Either was logged already.
         """
-        reloading: Deferred[list[str]] = self._reloads.run(
-            lambda: Deferred.fromCoroutine(self._reload())
-        )
-        return reloading
+        return self._one_at_a_time(self._reload)
 
     async def _reload(self) -> list[str]:
         self._on_state(RELOADING)
@@ -139,9 +139,8 @@ class Runtime:
             generation, inbound = await self._builder.in_thread(self._next)
             if self._is_stopping:
                 raise ConfigError("promproxy is stopping")
-            self._use_inbound(inbound)
             before = self.generation
-            await self._use(generation)
+            await self._apply(generation, inbound)
             log.info("reloaded: {changes}", changes=generation.changes(before))
         except ConfigError as error:
             log.error("reload failed, keeping the running configuration: {error}", error=str(error))
@@ -162,7 +161,7 @@ class Runtime:
         return self._builder.build(config, self.generation), self.inbound.read(config)
 
     def _web_files_changed(self) -> Deferred[None]:
-        return self._reloads.run(lambda: Deferred.fromCoroutine(self._read_web_file()))
+        return self._one_at_a_time(self._read_web_file)
 
     async def _read_web_file(self) -> None:
         config = self.generation.config
@@ -174,11 +173,7 @@ class Runtime:
             )
             self.metrics.web_file_read(False)
         else:
-            self._use_inbound(inbound)
-
-    def _use_inbound(self, settings: InboundSettings) -> None:
-        self.inbound.use(settings)
-        self._web_file_is_used()
+            await self._apply(inbound=inbound)
 
     def _web_file_is_used(self) -> None:
         self.metrics.web_file_read(True, self._builder.reactor.seconds())
@@ -186,7 +181,7 @@ class Runtime:
             self.metrics.certificate_ends(self.inbound.certificate_not_after)
 
     def _files_changed(self) -> Deferred[None]:
-        return self._reloads.run(lambda: Deferred.fromCoroutine(self._take_up_files()))
+        return self._one_at_a_time(self._take_up_files)
 
     async def _take_up_files(self) -> None:
         """Secrets, certificates and keys on our side of targets and APIs may have been renewed."""
@@ -203,7 +198,7 @@ class Runtime:
             return
         renewed = generation.renewed(before)
         if renewed and not self._is_stopping:
-            await self._use(generation)
+            await self._apply(generation)
             log.info("took up files that have changed: {renewed}", renewed=", ".join(renewed))
 
     def _warnings(self) -> list[str]:
@@ -216,6 +211,20 @@ class Runtime:
     def _warn(self, warnings: Iterable[str]) -> None:
         for text in warnings:
             log.warn("{text}", text=text)
+
+    def _one_at_a_time(self, change: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
+        changing: Deferred[T] = self._reloads.run(lambda: Deferred.fromCoroutine(change()))
+        return changing
+
+    async def _apply(
+        self, generation: Generation | None = None, inbound: InboundSettings | None = None
+    ) -> None:
+        """Go on with what has changed: callers first, then targets."""
+        if inbound is not None:
+            self.inbound.use(inbound)
+            self._web_file_is_used()
+        if generation is not None:
+            await self._use(generation)
 
     async def _use(self, generation: Generation) -> None:
         """Go on with another configuration, at once; what takes time is done when this returns.
