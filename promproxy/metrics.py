@@ -66,7 +66,6 @@ class ScrapeMetrics(Collector):
         counts.size += size
 
     def collect(self) -> Iterable[Metric]:
-        """See `prometheus_client.registry.Collector`."""
         scrapes = CounterMetricFamily(
             "promproxy_scrapes",
             "Scrapes by the target's source and by how they ended.",
@@ -227,7 +226,6 @@ class _RegistryCollector(Collector):
     _states: Callable[[], Mapping[str, SourceState]]
 
     def collect(self) -> Iterable[Metric]:
-        """See `prometheus_client.registry.Collector`."""
         snapshot, states = self._snapshot(), self._states()
         targets = _gauge("source_targets", "Targets of a source's last good refresh.", "source")
         remarks = _gauge(
@@ -298,7 +296,6 @@ class _ConnectionsCollector(Collector):
     _connections: Connections
 
     def collect(self) -> Iterable[Metric]:
-        """See `prometheus_client.registry.Collector`."""
         opened = _gauge("connections", "Connections that callers have open.")
         opened.add_metric([], len(self._connections))
         closed = CounterMetricFamily(
@@ -314,7 +311,6 @@ class _RefusedCollector(Collector):
     _refused: Mapping[str, int]
 
     def collect(self) -> Iterable[Metric]:
-        """See `prometheus_client.registry.Collector`."""
         refused = CounterMetricFamily(
             "promproxy_requests_refused", "Requests refused for who asked.", labels=["reason"]
         )

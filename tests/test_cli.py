@@ -83,7 +83,6 @@ class CheckTests(CommandTestCase):
         self.assertEqual(err.count("\n"), 1)
 
     def test_what_only_building_shows(self) -> None:
-        """Endpoints and certificates."""
         for content, message in (
             ("listen: ['nonsense:1']", "listen: 'nonsense:1' is no endpoint"),
             ("outbound: {x: {tls_config: {ca_file: /nowhere/ca.pem}}}", "/nowhere/ca.pem"),
@@ -118,7 +117,6 @@ class CheckTests(CommandTestCase):
         self.assertEqual({option for option in options if option not in out}, set())
 
     def test_missing_file(self) -> None:
-        """It is named."""
         status, _, err = self.run_command("check", "/nowhere/p.yml")
         self.assertEqual(status, 1)
         self.assertEqual(err, "promproxy: cannot read /nowhere/p.yml: No such file or directory\n")
@@ -128,7 +126,6 @@ class UsageTests(CommandTestCase):
     """The command line."""
 
     def test_version(self) -> None:
-        """Of the package."""
         self.assertEqual(self.run_command("--version"), (0, f"promproxy {__version__}\n", ""))
 
     def test_mistakes_show_the_usage(self) -> None:
@@ -206,7 +203,6 @@ class HashPasswordTests(CommandTestCase):
         assert bcrypt.checkpw(b"\xfc", self.hash(b"\xfc\n")[1].strip().encode())
 
     def test_web_configuration_file_takes_it(self) -> None:
-        """Without quotes."""
         _, out, _ = self.hash(b"secret\n")
         text = f"basic_auth_users:\n  alice: {out}"
         web = section_from_text(WebFile, text, Path("/web.yml"), None)

@@ -78,7 +78,7 @@ class AskedTests(EarlyTestCase):
     """Registry.refresh_soon."""
 
     def test_first_request_is_served_at_once(self) -> None:
-        """And the pause after it is a whole one."""
+        """The pause after it is a whole one."""
         registry = self.start()
         self.at(20)
         registry.refresh_soon()
@@ -152,7 +152,7 @@ class SuspectedTests(EarlyTestCase):
         registry.suspect_stale(TARGETS.targets[0])
 
     def test_first_suspicion_refreshes_at_once(self) -> None:
-        """And the pause after it is a whole one."""
+        """The pause after it is a whole one."""
         registry = self.start()
         self.at(20)
         self.suspect(registry)
@@ -193,7 +193,6 @@ class SuspectedTests(EarlyTestCase):
         self.assertEqual(self.source.began, [0.0, 60.0, 65.0, 66.0])
 
     def test_suspicion_during_a_refresh_is_followed_by_another(self) -> None:
-        """As with people."""
         self.source.seconds = 5.0
         registry = self.start()
         self.at(5)

@@ -53,7 +53,7 @@ class CountingTests(MetricsTestCase):
         self.assertEqual(self.value("scrape_body_bytes_total", source="nat"), 7)
 
     def test_refreshes_by_source_and_outcome(self) -> None:
-        """And the time that they took."""
+        """The time that they took."""
         self.metrics.refreshed("vms", 2, True)
         self.metrics.refreshed("vms", 1, False)
         self.assertEqual(self.value("source_refreshes_total", source="vms", outcome="success"), 1)

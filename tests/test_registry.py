@@ -68,7 +68,6 @@ class RefreshTests(RegistryTestCase):
         self.assertEqual(registry.states["vms"].last_success, 60.0)
 
     def test_sources_keep_the_order_of_the_configuration(self) -> None:
-        """Whichever delivers first."""
         late: Deferred[Delivery] = Deferred()
         registry = self.start(
             ScriptedSource([late], name="one"),
@@ -90,7 +89,7 @@ class RefreshTests(RegistryTestCase):
         self.successResultOf(registry.stop())
 
     def test_source_with_news_is_asked_at_once(self) -> None:
-        """And once a second while it has more, however often it says so."""
+        """Once a second while it has more, however often it says so."""
         source = ScriptedSource([delivery_of("a:1")])
         registry = self.start(source)
         for moment, calls in ((0.0, 2), (0.6, 2), (1.2, 3), (1.8, 3), (2.4, 4), (9.0, 6)):
@@ -119,7 +118,6 @@ class RefreshTests(RegistryTestCase):
             self.assertEqual(source.calls, 2)
 
     def test_every_refresh_is_told_with_its_seconds_and_outcome(self) -> None:
-        """For the metrics."""
         slow: Deferred[Delivery] = Deferred()
         self.start(ScriptedSource([slow, BROKEN]))
         self.advance(3)
@@ -235,7 +233,6 @@ class ReadinessTests(RegistryTestCase):
         self.assertEqual(registry.pending_sources(), [])
 
     def test_failure_is_no_delivery_but_does_not_undo_one(self) -> None:
-        """Ready stays ready."""
         failing = ScriptedSource([BROKEN, delivery_of("a:1"), BROKEN])
         registry = self.start(failing)
         self.assertEqual(registry.pending_sources(), ["vms"])

@@ -387,7 +387,6 @@ class RenewedFileTests(ReloadTestCase):
             assert text.startswith(f"{self.folder.absolute() / name} holds a secret"), text
 
     def test_nothing_is_looked_at_after_the_stop(self) -> None:
-        """No timer stays."""
         self.successResultOf(self.daemon.stopService())
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 

@@ -27,7 +27,6 @@ class OptionsTests(SynchronousTestCase):
         return options
 
     def test_good_configuration_is_read_at_once(self) -> None:
-        """And makes a daemon."""
         options = self.parse("listen: ['tcp:8081']\n")
         self.assertEqual(options.config.listen, ("tcp:8081",))
         self.assertIsInstance(makeService(options), Daemon)
@@ -44,7 +43,6 @@ class OptionsTests(SynchronousTestCase):
         self.assertTrue(str(error).startswith(f"promproxy: {self.file}:2: listen"), str(error))
 
     def test_missing_file_ends_with_one_message(self) -> None:
-        """It is named."""
         error = self.assertRaises(SystemExit, Options().parseOptions, ["-c", "/nowhere/p.yml"])
         self.assertEqual(
             str(error), "promproxy: cannot read /nowhere/p.yml: No such file or directory"

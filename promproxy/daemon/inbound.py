@@ -191,13 +191,11 @@ class Inbound:
         self._warn_if_open()
 
     def stop(self) -> None:
-        """Check no more passwords."""
         self._checks.stop()
         self._password_threads.stop()
 
     @property
     def factory(self) -> IProtocolFactory:
-        """What to listen with."""
         if self._connections is None:
             return self._site
         return TlsFactory(self._connections, self._site)

@@ -74,7 +74,6 @@ class Daemon(Service):
 
     @property
     def site(self) -> PromproxySite:
-        """What is served."""
         return self._runtime.site
 
     @property
@@ -102,7 +101,6 @@ class Daemon(Service):
                 raise StartError(f"cannot listen on {description}: {why}")
 
     def startService(self) -> None:
-        """Begin to refresh."""
         super().startService()
         # All that was loaded stays for good: a full collection need not look at it each time,
         # which took 40 ms.

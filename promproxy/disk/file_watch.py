@@ -53,7 +53,6 @@ class FileWatch:
         self._loop.start(LOOK_SECONDS, now=False)
 
     def stop(self) -> None:
-        """Look no more."""
         if self._loop.running:
             self._loop.stop()
 

@@ -60,7 +60,6 @@ class Settings:
         return default if setting is None else ours(setting.value)
 
     def is_true(self, name: str, default: bool = False) -> bool:
-        """A switch."""
         setting = self.get(name)
         return default if setting is None else setting.value.lower() in ("true", "yes", "on")
 

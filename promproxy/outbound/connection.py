@@ -187,7 +187,6 @@ class UpstreamConnection(Protocol):
             self.transport.pauseProducing()
 
     def resume(self) -> None:
-        """Read on."""
         if self._paused:
             self._paused = False
             self.transport.resumeProducing()

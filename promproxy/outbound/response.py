@@ -147,7 +147,6 @@ class Response:
             self._source.pause()
 
     def resumeProducing(self) -> None:
-        """The consumer takes more."""
         self._held_back = False
         if self._source is not None and self._asked:
             self._source.resume()

@@ -83,7 +83,6 @@ class TlsConfig(PemFiles):
 
     @property
     def pem_files(self) -> tuple[Path | None, ...]:
-        """See `PemFiles`."""
         return self.ca_file, self.cert_file, self.key_file
 
 

@@ -92,7 +92,6 @@ class Tokens:
         return True
 
     def stop(self) -> None:
-        """Ask no more."""
         if self._asking is not None:
             self._asking.cancel()
 

@@ -37,7 +37,6 @@ class Scrape:
 
     @property
     def target(self) -> Target:
-        """What is scraped."""
         return self.record.target
 
 

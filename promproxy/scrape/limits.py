@@ -102,7 +102,6 @@ class Limits:
             raise
 
     def leave(self, target: Target) -> None:
-        """Give the place back."""
         self._everyone.release()
         self._leave_host(target)
 

@@ -89,12 +89,10 @@ class RequestBody:
     # What its protocol may ask for.
 
     def pauseProducing(self) -> None:
-        """Enough for now."""
         self.is_reading = False
         self._connection.pause_body()
 
     def resumeProducing(self) -> None:
-        """More of it."""
         if self._protocol is not None:
             self.is_reading = True
             self._connection.read_body()

@@ -68,7 +68,6 @@ class Channel(HTTPChannel):
         self._unsent: list[bytes | memoryview] = []
 
     def connectionMade(self) -> None:
-        """A caller is there."""
         self._idle_seconds = self.timeOut or 0.0
         self.timeOut = HEAD_SECONDS
         super().connectionMade()
@@ -78,7 +77,6 @@ class Channel(HTTPChannel):
     # What arrives.
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes from the caller."""
         if self._discarding:
             return
         self._received += data
@@ -191,7 +189,6 @@ class Channel(HTTPChannel):
             self._resume()
 
     def pause_body(self) -> None:
-        """Read no further."""
         self.setTimeout(None)
         self._pause()
 
@@ -247,7 +244,6 @@ class Channel(HTTPChannel):
         self._unsent.extend(iovec)
 
     def flush(self) -> None:
-        """Send what was written."""
         if self._unsent:
             pieces, self._unsent = self._unsent, []
             writev_now(self.transport, pieces)
@@ -259,7 +255,6 @@ class Channel(HTTPChannel):
         super().loseConnection()
 
     def abort(self) -> None:
-        """Close at once."""
         transport: Any = self.transport
         transport.abortConnection()
 
@@ -325,7 +320,6 @@ class Channel(HTTPChannel):
             self.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """The caller is gone."""
         if reason.check(SSL.Error):  # such as a handshake that either side has refused
             self.site.gate.refused["tls"] += 1
             log.debug("TLS with {peer} failed: {error}", peer=self.getPeer(), error=reason.value)

@@ -60,11 +60,9 @@ class Connections:
         return any(one.awaiting_head_since is not None for one in self._open)
 
     def add(self, connection: Connection) -> None:
-        """It is open."""
         self._open[connection] = None
 
     def discard(self, connection: Connection) -> None:
-        """It is closed."""
         self._open.pop(connection, None)
         if self._is_full and len(self._open) < self.limit // 2:
             self._is_full = False

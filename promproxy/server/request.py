@@ -196,7 +196,6 @@ class CallerRequest(Request):
     # The end.
 
     def finish(self) -> None:
-        """The answer is complete."""
         if self.channel is None or self.finished:
             super().finish()  # which knows what to say
             return

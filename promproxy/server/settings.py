@@ -108,7 +108,6 @@ class TlsServer(PemFiles):
 
     @property
     def pem_files(self) -> tuple[Path | None, ...]:
-        """See `PemFiles`."""
         return self.client_ca_file, self.cert_file, self.key_file
 
     @property

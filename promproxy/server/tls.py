@@ -34,7 +34,6 @@ class ServerConnections:
     newest: ServerContext
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
-        """See the interface."""
         return SSL.Connection(self.newest, None)
 
 
@@ -57,7 +56,6 @@ class TlsProtocol(TLSMemoryBIOProtocol):
     _has_begun = False
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes from the caller."""
         if not self._has_begun:
             self._has_begun = True
             if data[:1].isalpha() and self.transport is not None:

@@ -104,7 +104,6 @@ class Matching:
     what: str
 
     def __call__(self, node: ConfigNode) -> str:
-        """The string."""
         value = text(node)
         if not re.fullmatch(self.pattern, value):
             node.expected(self.what)
@@ -237,7 +236,6 @@ class OneOf:
     words: tuple[str, ...]
 
     def __call__(self, node: ConfigNode) -> str:
-        """The word."""
         value = text(node)
         if value not in self.words:
             node.expected(f"one of {', '.join(self.words)}")
@@ -256,7 +254,6 @@ class ListOf(Generic[T]):
     item: Reader[T]
 
     def __call__(self, node: ConfigNode) -> tuple[T, ...]:
-        """Its items, in order."""
         return tuple(self.item(item) for item in node.items())
 
 

@@ -172,7 +172,6 @@ class _LongLineSite(Site):
         self.displayTracebacks = False
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A channel, remembered."""
         channel = super().buildProtocol(addr)
         self._channels.add(channel)
         return channel

@@ -123,7 +123,6 @@ class Route(Entity):
 
     @property
     def protocol(self) -> str:
-        """``http`` or ``tcp``."""
         return "tcp" if self.domain.router_group else "http"
 
     @property

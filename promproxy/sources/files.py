@@ -70,7 +70,6 @@ class FilesSource:
     _delivery: Delivery | None = field(default=None, init=False)
 
     async def targets(self) -> Delivery:
-        """See `promproxy.sources.Source.targets`."""
         found, remarks = await self._in_thread(self._look)
         parts = {path: await self._part(path, state) for path, state in found.items()}
         problems = [part.problem for part in parts.values() if part.problem]

@@ -25,7 +25,6 @@ class HttpSdSource:
     _delivery: Delivery = field(default=Delivery(()), init=False)
 
     async def targets(self) -> Delivery:
-        """See `promproxy.sources.Source.targets`."""
         document = await self._client.changed()
         if document is not None:
             self._delivery = await self._read(document)

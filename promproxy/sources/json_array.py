@@ -75,7 +75,6 @@ class JsonReader:
                 yield self._name()
 
     def end(self) -> None:
-        """Nothing may follow."""
         if self._at != len(self._text):
             raise JSONDecodeError("Extra data", self._text, self._at)
 

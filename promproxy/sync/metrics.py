@@ -33,7 +33,6 @@ class Figures(Collector):
     targets: int | None = None
 
     def collect(self) -> Iterable[Metric]:
-        """See `prometheus_client.registry.Collector`."""
         if self.attempts is not None:
             attempts = CounterMetricFamily(
                 f"{_PREFIX}attempts",

@@ -93,7 +93,6 @@ class JournalObserver:
     _stream: IO[str]
 
     def __call__(self, event: LogEvent) -> None:
-        """An event."""
         if _PORT_STARTS.fullmatch(_text(event)):
             return
         try:

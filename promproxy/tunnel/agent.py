@@ -187,7 +187,6 @@ class TunnelAgent:
         return self._exchange.names(self._clock.seconds())
 
     def find(self, name: str) -> Client[HeldPoll, PendingScrape] | None:
-        """A client."""
         return self._exchange.find(name, self._clock.seconds())
 
     def restore(self, names: Iterable[str]) -> None:

@@ -203,7 +203,6 @@ class Exchange(Generic[P, S]):
         return [c.name for _, c in sorted(self._clients.items()) if self._is_listed(c, now)]
 
     def polls(self) -> list[P]:
-        """All that wait."""
         return [client.poll for client in self._clients.values() if client.poll is not None]
 
     def waiting(self) -> list[S]:

@@ -55,7 +55,6 @@ class PushedAnswer(Protocol):
     # What the body of the push tells.
 
     def dataReceived(self, data: bytes) -> None:
-        """Some of it."""
         if self.done.called:
             return
         reader, response = self._reader, self._response
@@ -134,19 +133,16 @@ class PushedAnswer(Protocol):
     # What the answer asks for.
 
     def pause(self) -> None:
-        """Stop reading."""
         if not self._is_paused and not self.done.called:
             self._is_paused = True
             self.transport.pauseProducing()
 
     def resume(self) -> None:
-        """Read on."""
         if self._is_paused and not self.done.called:
             self._is_paused = False
             self.transport.resumeProducing()
 
     def abort(self) -> None:
-        """The scrape is over."""
         response, self._response = self._response, None
         if response is not None and not self.done.called:
             self._refuse(UnknownScrape("the scrape is over"))

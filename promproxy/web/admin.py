@@ -81,7 +81,6 @@ class InvalidateResource(Resource):
         self._registry = registry
 
     def render_GET(self, request: Request) -> bytes:
-        """204, as there."""
         self._registry.refresh_soon()
         request.setResponseCode(204)
         return b""

@@ -35,7 +35,6 @@ class TargetsResource(Resource):
         self._history = history
 
     def render_GET(self, request: Request) -> bytes:
-        """One page."""
         try:
             limit = _number(request, b"limit", MOST_AT_A_TIME)
             offset = _number(request, b"offset", 0)

@@ -75,7 +75,6 @@ class DocumentCache:
         return by_source[source]
 
     async def compressed(self, rendered: _Rendered) -> bytes:
-        """The document in gzip."""
         document = await _shared(rendered.document)
         if rendered.gzip is None:
             rendered.gzip = self._in_thread(document.compressed)

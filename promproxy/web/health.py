@@ -19,7 +19,6 @@ class HealthyResource(Resource):
     page = "healthy"
 
     def render_GET(self, request: Request) -> bytes:
-        """One line of text."""
         return plain_answer(request, 200, "promproxy is healthy.")
 
 

@@ -19,7 +19,6 @@ class MetricsResource(Resource):
         self._registry = registry
 
     def render_GET(self, request: Request) -> bytes:
-        """The exposition."""
         accept = (request.getHeader(b"Accept") or b"").decode("latin-1")
         encode, content_type = choose_encoder(accept)
         request.setHeader(b"Content-Type", content_type.encode())

@@ -56,7 +56,7 @@ class DashboardTests(SynchronousTestCase):
                 self.assertEqual(target["datasource"]["uid"], "${datasource}")
 
     def test_panels_do_not_overlap(self) -> None:
-        """And none is wider than the page."""
+        """None is wider than the page."""
         places = [panel["gridPos"] for panel in dashboard()["panels"]]
         for place in places:
             self.assertLessEqual(place["x"] + place["w"], 24)

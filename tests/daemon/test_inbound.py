@@ -55,7 +55,7 @@ class AccessTests(SynchronousTestCase):
         self.assertEqual(access.open_pages, {"healthy", "ready"})
 
     def test_users(self) -> None:
-        """And what is open all the same."""
+        """What is open all the same."""
         access = make_access(config("open_pages: [discovery]"), web(USERS))
         assert access.has_users and not access.needs_certificate
         self.assertEqual(access.open_pages, {"discovery"})
@@ -116,7 +116,6 @@ class RemarksTests(SynchronousTestCase):
     """What is said at the start."""
 
     def test_nothing(self) -> None:
-        """Where all fits."""
         self.assertEqual(list(inbound_warnings(config(ROLE), web(USERS + VERIFIED))), [])
         self.assertEqual(list(inbound_warnings(config(TOKEN_ROLE), web(""))), [])
 
@@ -306,7 +305,6 @@ class ChangeTests(InboundTestCase):
         self.assertIn("to begin or to end with TLS takes a restart", error)
 
     def test_roles_need_users(self) -> None:
-        """Also later."""
         self.start_with(USERS, "roles: [{users: [alice], permissions: [scrape]}]")
         self.look()
         self.write("")
@@ -374,7 +372,6 @@ class ReloadTests(InboundTestCase):
         self.assertEqual(self.ask("/metrics").status, 200)
 
     def test_either_may_be_broken(self) -> None:
-        """Then nothing changes."""
         daemon = self.start_with("")
         self.text = "open_pages: [metrics]\n"
         for web, text in (("basic_auth_user: {}", self.text), (USERS, "open_page: []")):

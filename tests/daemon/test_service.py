@@ -95,7 +95,7 @@ class StartTests(ServiceTestCase):
         self.assertEqual(self.caller().get("/-/ready").status, 200)
 
     def test_every_page_is_there(self) -> None:
-        """And the document lists the target and ourselves."""
+        """The document lists the target and ourselves."""
         self.start()
         for path in ("/", "/metrics", "/promregatorMetrics", "/-/healthy", "/-/ready"):
             self.assertEqual(self.caller().get(path).status, 200, path)
@@ -133,7 +133,6 @@ class StartTests(ServiceTestCase):
         self.assertEqual(str(error), "promproxy: cannot listen on tcp:2: in use, says the system")
 
     def test_bad_endpoint_is_an_error_of_the_configuration(self) -> None:
-        """Before anything runs."""
         for endpoint in ("8080x", "tcp", "tcp:x", "nonsense:1", "tcp:1:2:3:4:5"):
             error = self.assertRaises(ConfigError, self.make, f"listen: ['{endpoint}']")
             self.assertIn(f"listen: '{endpoint}' is no endpoint, such as tcp:8080", str(error))
@@ -221,7 +220,6 @@ class StopTests(ServiceTestCase):
         self.assert_nothing_is_left(caller)
 
     def test_caller_that_asks_for_nothing_is_not_waited_for_long(self) -> None:
-        """Half a second."""
         caller = self.caller()
         stopping = self.daemon.stopService()
         self.reactor.pump([LAST_HEADS_SECONDS / 50] * 52)
@@ -242,7 +240,6 @@ class StopTests(ServiceTestCase):
         self.assert_nothing_is_left(caller)
 
     def test_idle_upstream_connections_are_closed(self) -> None:
-        """And waited for."""
         caller = self.begin_scrape()
         upstream, wire = self.upstream()
         upstream.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup")

@@ -137,7 +137,6 @@ class WriteAtomicallyTests(SynchronousTestCase):
         self.assertEqual(order, [".targets.json.tmp", "replace", self.folder.name])
 
     def test_symbolic_link(self) -> None:
-        """It stays one."""
         link = self.folder / "link.json"
         link.symlink_to("targets.json")
         write_atomically(link, b"new")

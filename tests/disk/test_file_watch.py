@@ -86,7 +86,6 @@ class FileWatchTests(SynchronousTestCase):
         self.assertEqual(self.looks(2), 1)
 
     def test_it_waits_for_what_it_has_called(self) -> None:
-        """And for the thread."""
         thread = ManualThread()
         self.watch = self.make(thread)
         self.watch.start()

@@ -158,5 +158,4 @@ class FileWriterTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_close_of_one_that_has_nothing_to_do(self) -> None:
-        """At once."""
         self.successResultOf(self.close())

@@ -106,7 +106,7 @@ class SavedStateTests(OutputTestCase):
         self.assertEqual(self.metric('source_last_refresh_successful{source="vms"}'), "0.0")
 
     def test_every_change_is_saved(self) -> None:
-        """And nothing else: not what a refresh finds unchanged, nor at a restart."""
+        """Nothing else: not what a refresh finds unchanged, nor at a restart."""
         self.list_and_refresh("192.0.2.7:1")
         self.assertIn(b"192.0.2.7:1", self.state_file().read_bytes())
         inode = self.state_file().stat().st_ino

@@ -62,7 +62,7 @@ class EncodeTests(SynchronousTestCase):
 
     @given(st.lists(TARGETS, max_size=4))
     def test_any_targets(self, targets: list[Target]) -> None:
-        """And the same bytes each time, so that nothing need be written where nothing changed."""
+        """The same bytes each time, so that nothing need be written where nothing changed."""
         state = SavedState("vms", "f00", tuple(targets))
         self.assertEqual(decode(encode(state)), state)
         self.assertEqual(encode(state), encode(state))
@@ -96,7 +96,6 @@ class DecodeTests(SynchronousTestCase):
             self.assertEqual(self.refused(content), "it is no state of promproxy", content[:20])
 
     def test_other_version(self) -> None:
-        """Both are named."""
         content = encode(STATE).replace(b'"promproxy_state": 1', b'"promproxy_state": 2')
         self.assertEqual(self.refused(content), "it is of version 2, and this promproxy reads 1")
 

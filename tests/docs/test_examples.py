@@ -121,7 +121,6 @@ class MistakesTests(SynchronousTestCase):
         )
 
     def test_promql(self) -> None:
-        """One or several."""
         self.check("promql", ["up == 0", "up\n\nsum by (a) (b)"], ["up ==", "up\n\nsum by a"])
 
     def test_shell(self) -> None:

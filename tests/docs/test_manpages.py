@@ -28,7 +28,7 @@ class ManpagesTests(SynchronousTestCase):
         return [re.sub(r"\\f[BR]", "", term).replace("\\-", "-") for term in found]
 
     def test_every_command_and_its_options(self) -> None:
-        """And those of the daemon."""
+        """Those of the daemon."""
         for command in COMMANDS:
             name = command.__name__.rpartition(".")[2].replace("_", "\\-")
             self.assertIn(f"\n.SS promproxy {name}\n", self.pages["1"])
@@ -36,7 +36,6 @@ class ManpagesTests(SynchronousTestCase):
             self.assertIn(term, self.terms("1"))
 
     def test_every_setting_and_kind(self) -> None:
-        """In its section."""
         terms = self.terms("5")
         for section in sections():
             for setting in section.settings:

@@ -112,7 +112,6 @@ class ChecksTests(SynchronousTestCase):
             self.check(bad_links, f"[x]({link})", [f"docs/a.md: {link} {what}"])
 
     def test_a_heading_that_is_there_twice(self) -> None:
-        """Forges number them."""
         text = "# A\n## B\n## B\n[1](#b) [2](#b-1)"
         self.check(bad_links, text, [])
         self.check(bad_links, f"{text} [3](#b-2)", ["docs/a.md: #b-2 leads to no heading"])

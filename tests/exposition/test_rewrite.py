@@ -94,7 +94,6 @@ BODIES = st.lists(LINES, max_size=6).map(lambda lines: "".join(lines).encode())
 
 class RewriteTests(SynchronousTestCase):
     def test_labels_go_into_each_series(self) -> None:
-        """Byte for byte."""
         for line, expected in GOOD.items():
             self.assertEqual(rewritten(line).text, expected.replace(b"%b", L) + b"\n", line)
 
@@ -209,7 +208,7 @@ class DifferentialTests(SynchronousTestCase):
 
     @given(st.binary(max_size=60))
     def test_anything_is_rewritten_or_refused(self, body: bytes) -> None:
-        """And what comes out means the same to the exact parser a second time."""
+        """What comes out means the same to the exact parser a second time."""
         try:
             text = rewritten(body).text
         except BadExposition as error:

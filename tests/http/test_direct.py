@@ -146,7 +146,6 @@ class PiecesTests(SendTests):
         writev_now(transport, [data[:middle], memoryview(data)[middle:]])
 
     def test_more_pieces_than_the_system_takes_at_once(self) -> None:
-        """Are joined first."""
         writev_now(self.transport, [b"ab"] * 5000)
         self.assertEqual(self.arrived(), b"ab" * 5000)
 

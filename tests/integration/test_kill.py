@@ -13,7 +13,7 @@ class KillTests(PeersTestCase):
     """``kill -9``, at any moment. `bench.kills` does the same for longer."""
 
     def test_files_are_whole_whenever_it_is_killed(self) -> None:
-        """And with them it starts as it was, though the source tells nothing any more."""
+        """With them it starts as it was, though the source tells nothing any more."""
         victim = Victim(self.folder)
         self.addCleanup(victim.daemon.stop)
         victim.kill_at_random(6)

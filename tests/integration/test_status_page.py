@@ -11,7 +11,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nup 1\n"
 
 class StatusPageTests(SocketTestCase):
     def test_tells_how_the_last_scrape_ended(self) -> Deferred[None]:
-        """And follows the next one."""
+        """Follows the next one."""
         return self.run_case(self._scrapes())
 
     async def _scrapes(self) -> None:

@@ -85,7 +85,7 @@ class NotifyTests(SystemdTestCase):
     """What systemd hears."""
 
     def test_start_reload_and_stop(self) -> None:
-        """And it hears so often of us that the watchdog is content."""
+        """It hears so often of us that the watchdog is content."""
         self.unit.launch()
         self.await_told("READY=1")
         self.systemd.settimeout(WATCHDOG_SECONDS)

@@ -80,7 +80,7 @@ class TroubleshootingTests(CloudFoundryTestCase):
         self.said: list[str] = []
 
     def test_every_quoted_message_is_real(self) -> None:
-        """But for addresses, paths and numbers, to the letter."""
+        """For addresses, paths and numbers, to the letter."""
         for bring_about in (
             self.bad_configurations,
             self.daemon_that_cannot_start,

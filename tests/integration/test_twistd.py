@@ -193,8 +193,6 @@ class StartTests(SocketTestCase):
         return self.run_case(case())
 
     def test_bad_configuration_is_a_failure_that_names_the_place(self) -> Deferred[None]:
-        """Before anything starts."""
-
         async def case() -> None:
             process = self.twistd("listne: ['tcp:1']")
             self.assertEqual(await process.ended, 1)

@@ -117,11 +117,9 @@ class ClientCertificateTests(WebFileTestCase):
         return self.check("client_auth_type: NoClientCert", True, True, True, True)
 
     def test_request(self) -> Deferred[None]:
-        """Any, or none."""
         return self.check("client_auth_type: RequestClientCert", True, True, True, True)
 
     def test_require_any(self) -> Deferred[None]:
-        """Any will do."""
         return self.check("client_auth_type: RequireAnyClientCert", False, True, True, True)
 
     def test_verify_if_given(self) -> Deferred[None]:
@@ -130,7 +128,6 @@ class ClientCertificateTests(WebFileTestCase):
         return self.check(settings, True, True, True, False)
 
     def test_require_and_verify(self) -> Deferred[None]:
-        """A good one."""
         settings = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem"
         return self.check(settings, False, True, True, False)
 
@@ -203,11 +200,9 @@ class VersionTests(WebFileTestCase):
         return self.check("", "tls1_2", "tls1_3")
 
     def test_only_the_newest(self) -> Deferred[None]:
-        """As min_version says."""
         return self.check(", min_version: TLS13", "tls1_3")
 
     def test_only_the_older(self) -> Deferred[None]:
-        """As max_version says."""
         return self.check(", max_version: TLS12", "tls1_2")
 
     def test_what_else_is_agreed_on(self) -> Deferred[None]:

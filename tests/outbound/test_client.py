@@ -133,7 +133,7 @@ class OutboundTests(SynchronousTestCase):
         self.assertEqual(lines[0], "GET http://h.example:9100/metrics HTTP/1.1")
 
     def test_proxy_is_passed_by_where_no_proxy_says_so(self) -> None:
-        """And does not learn of it; with a router that is what counts."""
+        """Does not learn of it; with a router that is what counts."""
         proxy = HttpProxy(
             host="proxy.example",
             port=3128,

@@ -84,7 +84,6 @@ class RequestTests(FetcherTestCase):
         return self.server.requests[-1]
 
     def test_request_has_the_url_and_the_headers_given(self) -> None:
-        """The query included."""
         request = self.sent(self.serve(lambda _: b""), headers={"Accept": "application/json"})
         self.assertEqual((request.method, request.uri), (b"GET", b"/v3/apps?page=2"))
         self.assertEqual(request.getHeader("Accept"), "application/json")

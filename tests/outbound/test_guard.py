@@ -66,11 +66,9 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(self.tried(), [])
 
     def test_unknown_name(self) -> None:
-        """Is still one."""
         self.failureResultOf(self.connect(), DNSLookupError)
 
     def test_cancel(self) -> None:
-        """Ends the attempt."""
         connecting = self.connect("10.0.0.1")
         connecting.cancel()
         self.failureResultOf(connecting)

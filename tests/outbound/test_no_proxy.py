@@ -33,7 +33,6 @@ class NoProxyTests(SynchronousTestCase):
                 assert not listed.has(host, 443), f"{text} has not {host}"
 
     def test_port(self) -> None:
-        """Only that one."""
         for text, host in (
             ("a.example:8080", "a.example"),
             ("10.0.0.1:8080", "10.0.0.1"),
@@ -43,7 +42,6 @@ class NoProxyTests(SynchronousTestCase):
             self.assertFalse(NoProxy(text).has(host, 80))
 
     def test_mistakes(self) -> None:
-        """They are quoted."""
         for text in (
             "http://a",
             "a b",
@@ -60,7 +58,7 @@ class NoProxyTests(SynchronousTestCase):
             self.assertIn(repr(text), str(error))
 
     def test_is_true_where_it_has_anything(self) -> None:
-        """And is written as it was read."""
+        """Is written as it was read."""
         self.assertEqual((bool(NoProxy(" ,")), bool(NoProxy("a"))), (False, True))
         self.assertEqual(str(NoProxy("a,B")), "a,B")
 

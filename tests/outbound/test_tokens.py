@@ -106,7 +106,6 @@ class CacheTests(TokensTestCase):
         self.assertEqual((self.tokens.value, len(self.asked)), (b"Bearer t-1", 1))
 
     def test_nothing_secret_in_a_repr(self) -> None:
-        """The token neither."""
         self.give_first()
         self.assertNotIn("t-1", repr(self.tokens))
 
@@ -115,7 +114,6 @@ class FailureTests(TokensTestCase):
     """A token server that gives none."""
 
     def test_all_who_wait_are_told(self) -> None:
-        """Why."""
         waiting = [self.tokens.get() for _ in range(2)]
         self.fail_with("no token from there: status 401")
         for each in waiting:
@@ -164,7 +162,7 @@ class FailureTests(TokensTestCase):
         self.assertEqual((self.tokens.value, len(self.asked)), (b"Bearer t-1", 3))
 
     def test_logged_once_for_each_reason(self) -> None:
-        """And when it is over."""
+        """When it is over."""
         with capturedLogs() as events:
             for reason in ("a", "a", "b"):
                 self.tokens.get().addErrback(lambda _: None)
@@ -275,7 +273,6 @@ class TokenAgentTests(TokensTestCase):
         return [headers.getRawHeaders(b"Authorization") for _, _, headers, _ in self.inner.sent]
 
     def test_interface(self) -> None:
-        """IAgent."""
         verifyObject(IAgent, self.agent())
 
     def test_token_is_shown_beside_the_headers(self) -> None:

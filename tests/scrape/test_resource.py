@@ -207,7 +207,6 @@ class PassedTests(ScrapeTestCase):
     """What of the target's answer reaches the caller."""
 
     def test_chunked_answer_is_passed_on_chunked(self) -> None:
-        """As it comes."""
         self.begin()
         response, _ = self.respond(
             headers=[
@@ -230,7 +229,7 @@ class PassedTests(ScrapeTestCase):
         self.assert_over()
 
     def test_known_length_is_passed_on(self) -> None:
-        """And the body as it is."""
+        """The body as it is."""
         self.begin()
         headers = [(b"Content-Type", b"text/plain"), (b"content-length", b"5")]
         response, _ = self.respond(headers=headers, length=5)
@@ -242,7 +241,6 @@ class PassedTests(ScrapeTestCase):
         self.assertNotIn("Transfer-Encoding", answer.headers)
 
     def test_empty_body(self) -> None:
-        """Nothing is invented."""
         self.begin()
         response, _ = self.respond(headers=[(b"Content-Length", b"0")], length=0)
         response.finish()
@@ -253,7 +251,6 @@ class PassedTests(ScrapeTestCase):
         self.assert_over()
 
     def test_head_has_the_length_of_the_get(self) -> None:
-        """And no body."""
         self.begin("HEAD")
         headers = [(b"Content-Type", b"text/plain"), (b"Content-Length", b"1234")]
         response, _ = self.respond(headers=headers, length=0)
@@ -353,7 +350,7 @@ class RefusalTests(ErrorTestCase):
             self.assertTrue(connection.aborted)
 
     def test_each_kind_of_redirect(self) -> None:
-        """But 304, which is none, and passes."""
+        """304, which is none, and passes."""
         for code in (301, 302, 303, 307, 308):
             self.begin()
             self.respond(code)
@@ -603,7 +600,6 @@ class CallerLeavesTests(ScrapeTestCase):
         self.assert_over()
 
     def test_no_timer_is_left(self) -> None:
-        """Of any."""
         self.begin()
         self.caller.leave()
         self.successResultOf(self.scrapes._registry.stop())
@@ -660,7 +656,6 @@ class SizeLimitTests(ErrorTestCase):
             self.assertEqual(self.counted("cut_short"), 1)
 
     def test_answer_of_just_the_limit(self) -> None:
-        """Passes."""
         self.begin()
         response, _ = self.respond()
         response.deliver(b"x" * 10)
@@ -771,7 +766,6 @@ class BookkeepingTests(ScrapeTestCase):
         self.caller.wire_bytes()
 
     def test_scrape_is_counted_with_its_time_and_size(self) -> None:
-        """By source."""
         self.begin()
         self.assertEqual(self.in_flight(), 1)
         response, _ = self.respond()

@@ -43,11 +43,9 @@ class OpenTests(SynchronousTestCase):
         assert stranger.may_claim("Any.Name") and stranger.may_claim("")
 
     def test_open_admin(self) -> None:
-        """Everybody has everything."""
         self.assertEqual(permissions(Access(open_admin=True).caller()), set(PERMISSIONS))
 
     def test_certificate_that_nobody_has_to_show(self) -> None:
-        """Takes nothing away."""
         self.assertEqual(permissions(Access().caller(sans=CERTIFICATE)), set(PERMISSIONS))
 
 
@@ -116,7 +114,6 @@ class RolesTests(SynchronousTestCase):
         self.assertEqual(access.caller(is_local=True), Someone())
 
     def test_user_without_a_role(self) -> None:
-        """May nothing."""
         caller = self.access.caller("mallory", is_local=True)
         self.assertEqual(caller, Someone("mallory"))
 
@@ -139,6 +136,6 @@ class PagesTests(SynchronousTestCase):
     """The table of pages."""
 
     def test_only_tunnels_cannot_be_opened(self) -> None:
-        """And every permission is one that there is."""
+        """Every permission is one that there is."""
         self.assertEqual(set(PAGES) - set(OPENABLE), {"tunnel"})
         self.assertEqual(set(PAGES.values()), set(PERMISSIONS))

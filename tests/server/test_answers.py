@@ -24,7 +24,7 @@ class StatusTests(SynchronousTestCase):
     """Errors as statuses."""
 
     def test_each_error_has_the_status_that_the_design_gives_it(self) -> None:
-        """And a name of its own in the metrics."""
+        """A name of its own in the metrics."""
         for kind, status, outcome in (
             (Unreachable, 502, "unreachable"),
             (BadUpstream, 502, "bad_answer"),

@@ -29,7 +29,6 @@ class TokensTests(SynchronousTestCase):
         self.assertEqual(Tokens().name_in(b"Bearer "), "")
 
     def test_other_schemes(self) -> None:
-        """Hold no token."""
         for header in (b"Basic dDBrZW4=", b"Bearer", b"Bearert0ken", b"", b"t0ken"):
             assert not is_bearer(header), header
 

@@ -148,7 +148,7 @@ class WholeTests(BodyTestCase):
     def test_every_body_arrives_however_it_is_cut(
         self, bodies: list[bytes], size: int, is_chunked: bool
     ) -> None:
-        """And what follows it is the next request."""
+        """What follows it is the next request."""
         self.setUp()
         bodies = [body.translate(None, b"<>\r\n") for body in bodies]
         sent = b""
@@ -234,7 +234,7 @@ class StreamTests(BodyTestCase):
     """`RequestBody.deliver`."""
 
     def test_pieces_pass_as_they_come(self) -> None:
-        """And the end is told."""
+        """The end is told."""
         self.receive(post("/read", "Transfer-Encoding: chunked"))
         (reader,) = self.mirror.readers
         self.receive(b"3\r\nab")
@@ -279,13 +279,11 @@ class StreamTests(BodyTestCase):
         self.assertTrue(self.wire.aborted)
 
     def test_reader_that_stops(self) -> None:
-        """Ends the connection."""
         self.receive(post("/read", "Content-Length: 10"))
         self.mirror.readers[0].transport.stopProducing()
         self.assertTrue(self.wire.aborted)
 
     def test_reader_that_stops_after_the_end(self) -> None:
-        """Does nothing."""
         self.receive(counted("/read", b"x"))
         self.mirror.readers[0].transport.stopProducing()
         self.assertFalse(self.wire.aborted)

@@ -44,7 +44,7 @@ class LeastWorthTests(SynchronousTestCase):
 
 class ConnectionsTests(SynchronousTestCase):
     def test_running_out_is_logged_once(self) -> None:
-        """And again only after there was much room."""
+        """Again only after there was much room."""
         connections = Connections(10)
         busy = [One() for _ in range(10)]
         with capturedLogs() as logs:

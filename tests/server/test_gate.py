@@ -84,7 +84,6 @@ class OpenTests(GateTestCase):
         self.assertEqual(self.ask(Gate(), "refresh", **headers).status, 403)
 
     def test_open_admin(self) -> None:
-        """Anybody may."""
         self.assertEqual(self.served(Gate(Access(open_admin=True))), set(PAGES))
 
     def test_what_is_decided_may_change(self) -> None:
@@ -235,7 +234,6 @@ class UsersTests(UsersTestCase):
         self.assertEqual(self.caller.answer().status, 200)
 
     def test_caller_that_leaves_meanwhile(self) -> None:
-        """Is not answered."""
         self.send("/metrics", "alice", "secret")
         self.caller.leave()
         self.thread.run()
@@ -243,7 +241,6 @@ class UsersTests(UsersTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_refused_ones_are_counted(self) -> None:
-        """By reason."""
         self.get("/metrics")
         self.get("/metrics", "alice", "wrong")
         self.get("/refresh", "alice", "secret")
@@ -368,7 +365,6 @@ class TokenTests(UsersTestCase):
             )
 
     def test_tokens_where_there_are_none(self) -> None:
-        """Are wrong passwords."""
         access = Access(has_users=True, roles=(self.role,))
         self.gate.use(access, self.passwords)
         answer = self.with_token("/metrics", "t0ken")

@@ -102,7 +102,6 @@ class ReadTests(SynchronousTestCase):
         self.assertFalse(read(get("Connection: keep-alive", first="GET / HTTP/1.0")).keep_alive)
 
     def test_http_1_0_needs_no_host(self) -> None:
-        """It came later."""
         self.assertEqual(read(b"GET / HTTP/1.0\r\n\r\n").fields.by_name, {})
 
     def test_empty_body_is_none(self) -> None:

@@ -48,7 +48,6 @@ class CredentialsTests(SynchronousTestCase):
             self.assertEqual(credentials_in(basic(user, password, "bAsIc")), expected)
 
     def test_anything_else(self) -> None:
-        """Is nothing."""
         for header in (
             *(b"", b"Basic", b"Basic ", b"Bearer YTpi", b"YTpi", b"Basic YTp"),
             *(b"Basic YW5vY29sb24=", b"Basic /zpi", b"Basic YT pi", b"Basic \xff", b"Basic\tYTpi"),
@@ -57,7 +56,6 @@ class CredentialsTests(SynchronousTestCase):
 
     @given(st.binary())
     def test_any_bytes(self, header: bytes) -> None:
-        """Raise nothing."""
         credentials_in(b"Basic " + header)
 
     def test_password_does_not_show(self) -> None:

@@ -37,5 +37,4 @@ class LocalTests(SynchronousTestCase):
             assert not is_local(address), address
 
     def test_connection_without_tls(self) -> None:
-        """Shows no certificate."""
         self.assertEqual(peer_of(Wire()), Peer(is_local=False))

@@ -119,7 +119,6 @@ class GoodFileTests(SynchronousTestCase):
         self.assertEqual(len(web.http_server_config.headers), 1)
 
     def test_an_empty_file(self) -> None:
-        """Says nothing."""
         for text in ("", "# nothing", "{}", "basic_auth_users: {}"):
             self.assertEqual(section_from_text(WebFile, text, GOOD, None), WebFile(), text)
 

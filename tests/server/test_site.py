@@ -93,7 +93,6 @@ class PipeliningTests(SiteTestCase):
         self.check(get("/wait1") + get("/wait2") + get("/wait3"), "/wait1", "/wait2", "/wait3")
 
     def test_answers_at_once(self) -> None:
-        """Without a wait."""
         self.check(get("/1") + get("/2") + get("/3"), "/1", "/2", "/3")
 
     def test_both_mixed(self) -> None:
@@ -233,7 +232,6 @@ class RefusedTests(SiteTestCase):
         self.check(431, b"GET / HTTP/1.1\r\nA: " + b"x" * 20000)
 
     def test_answers_before_it_are_sent_first(self) -> None:
-        """In their order."""
         self.receive(get("/wait") + b"PUT / HTTP/1.1\r\nHost: h\r\n\r\n")
         self.assertEqual(self.caller.wire_bytes(), b"")
         self.echo.answer()

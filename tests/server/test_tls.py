@@ -90,7 +90,6 @@ class ConnectionTests(TlsTestCase):
     """From the handshake to the end."""
 
     def test_answer(self) -> None:
-        """As without TLS."""
         self.assertTrue(self.ask().endswith(b"\r\n\r\nup"))
         self.assertTrue(self.ask().endswith(b"\r\n\r\nup"))
 
@@ -131,7 +130,6 @@ class ConnectionTests(TlsTestCase):
         self.assertEqual(self.site.gate.refused, {"tls": 1})
 
     def test_end_that_is_no_failure(self) -> None:
-        """Is not counted."""
         self.ask()
         self.protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.site.gate.refused, {})

@@ -80,7 +80,6 @@ class ReaderTests(SynchronousTestCase):
         )
 
     def test_port(self) -> None:
-        """What TCP has."""
         bad = dict.fromkeys(("0", "65536"), "a port from 1 to 65535")
         self.check(read.port, {"1": 1, "65535": 65535}, bad)
 
@@ -97,7 +96,6 @@ class ReaderTests(SynchronousTestCase):
         self.check(read.positive_duration, {"1ms": 0.001}, {**bad, **zero})
 
     def test_size(self) -> None:
-        """Bytes."""
         self.check(read.size, {"1KB": 1024, "0": 0}, {"1": "a size such as 512KB or 10MB"})
 
     def test_path(self) -> None:

@@ -38,7 +38,6 @@ class DurationTests(SynchronousTestCase):
             self.assertEqual(duration_from_text(text), seconds, text)
 
     def test_several_units(self) -> None:
-        """They add up."""
         self.assertEqual(duration_from_text("1h30m"), 5400)
         self.assertEqual(duration_from_text("1y2w3d4h5m6s7ms"), 33019506.007)
 

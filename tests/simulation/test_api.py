@@ -256,7 +256,6 @@ class FilterTests(Case):
             self.assertGuids("/v3/processes", f"app_guids={guid}", processes)
 
     def test_processes_by_type(self) -> None:
-        """Only workers."""
         workers = [
             item.guid for item in self.foundation.processes.values() if item.type == "worker"
         ]
@@ -372,7 +371,6 @@ class SingleTests(Case):
             assert self.world.json(f"/v3/{name}/{resource['guid']}") == resource
 
     def test_process_shows_its_command(self) -> None:
-        """Which lists hide."""
         guid = next(iter(self.foundation.processes))
         assert self.world.json(f"/v3/processes/{guid}")["command"] == "bin/start"
 

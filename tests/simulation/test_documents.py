@@ -42,7 +42,6 @@ class ShapeTests(SynchronousTestCase):
         return list(self.world.json(path, query)["resources"])
 
     def test_organizations_and_spaces(self) -> None:
-        """Orgs and spaces."""
         self.assertSameShape(
             self.resources("/v3/organizations"), sample("organizations")["resources"]
         )

@@ -153,7 +153,6 @@ class FrontTests(SynchronousTestCase):
         assert self.world.clock.getDelayedCalls() == []
 
     def test_hang(self) -> None:
-        """No answer, ever."""
         self.faults.inject("hang", count=1)
         deferred = self.get()
         self.world.clock.advance(10_000)

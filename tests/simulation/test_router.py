@@ -136,7 +136,6 @@ class RouterTests(RouterCase):
         self.assertHit(answer, 1)
 
     def test_without_header_all_instances_are_hit(self) -> None:
-        """It balances."""
         bodies = [self.scrape().body.decode() for _ in range(40)]
         for index in (0, 1):
             assert any(f'instance_index="{index}"' in body for body in bodies)
@@ -220,7 +219,7 @@ class PageTests(RouterCase):
         return self.scrape(path, x_cf_app_instance=f"{self.guid}:{index}", **headers)
 
     def test_requests_are_counted_per_instance(self) -> None:
-        """And from the beginning when the instance is a new one."""
+        """From the beginning when the instance is a new one."""
         for wanted in (1, 2):
             assert f"sim_requests_total {wanted}\n" in self.page().body.decode()
         assert "sim_requests_total 1\n" in self.page(index=1).body.decode()

@@ -46,7 +46,6 @@ class UaaTests(SynchronousTestCase):
         assert len(token["access_token"]) > 1000
 
     def test_client_credentials(self) -> None:
-        """No refresh token."""
         answer = self.world.grant("monitor:secret", grant_type="client_credentials")
         assert set(json.loads(answer.body)) == set(sample("token_client_credentials"))
 

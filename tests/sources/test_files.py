@@ -193,7 +193,7 @@ class ChangeTests(FilesTestCase):
         self.assertEqual(self.refresh().targets, ())
 
     def test_broken_file_is_read_again_until_it_is_whole(self) -> None:
-        """And the last good delivery comes back when the old file does."""
+        """The last good delivery comes back when the old file does."""
         content = self.path.read_text()
         before = self.path.stat()
         for _ in "12":
@@ -216,7 +216,6 @@ class ErrorTests(FilesTestCase):
         self.assertEqual(self.error(self.source(name)), message)
 
     def test_no_json(self) -> None:
-        """With the place."""
         self.check(
             "a.json",
             '[{"targets": ["a:1"}]',
@@ -224,7 +223,6 @@ class ErrorTests(FilesTestCase):
         )
 
     def test_no_yaml(self) -> None:
-        """With the line."""
         self.check(
             "a.yml",
             "- targets: [a:1]\n- targets: ]\n",
@@ -276,7 +274,6 @@ class ErrorTests(FilesTestCase):
         self.check("a.yml", "- targets: []\n  targets: []\n", message)
 
     def test_second_yaml_document(self) -> None:
-        """Is not read."""
         self.write("a.yml", "- targets: ['a:1']\n---\n- targets: ['b:1']\n")
         self.assertEqual(self.instances(self.source("a.yml")), ["a:1"])
 

@@ -163,7 +163,6 @@ class HttpSdTests(SynchronousTestCase):
             self.assertTrue(self.error().startswith(message), body)
 
     def test_large_document_is_a_failure(self) -> None:
-        """Memory is bounded."""
         self.document.body = b" " * 1001
         self.assertEqual(self.error(), "the answer is larger than 1000 bytes")
 

@@ -86,7 +86,6 @@ class JsonReaderTests(SynchronousTestCase):
         self.assertEqual(read, {"a": [1, {"x": 2}], "b": {"c": 3}})
 
     def test_what_is_no_object(self) -> None:
-        """It is refused."""
         for bad in ("", "[]", '{"a"}', '{"a" 1}', '{"a":}', '{"a":1,}', "{1:2}", '{"a":1', "{]"):
             with self.assertRaises(ValueError, msg=bad):
                 reader = JsonReader(bad)

@@ -100,7 +100,6 @@ class AllowTests(SynchronousTestCase):
     """What may be asked for by `proxy_url`."""
 
     def test_without_rules_everything(self) -> None:
-        """As with PushProx."""
         assert ClientRules(source="nat").allows(1, "/x")
 
     def test_one_rule_must_fit(self) -> None:

@@ -56,7 +56,6 @@ class TargetCountsTests(SynchronousTestCase):
             self.assertIn(message, str(error))
 
     def test_no_utf_8(self) -> None:
-        """Go replaces it."""
         self.assertEqual(sum(target_counts(b'[{"targets": ["\xff:1"]}]')), 1)
 
     def test_as_go_reads_json(self) -> None:
@@ -79,6 +78,5 @@ class TargetCountsTests(SynchronousTestCase):
         )
     )
     def test_any_targets(self, groups: list[dict[str, list[str]]]) -> None:
-        """All are counted."""
         text = json.dumps(groups, ensure_ascii=True)
         self.assertEqual(count(text), sum(len(group["targets"]) for group in groups))

@@ -153,7 +153,6 @@ class ObserverTests(SynchronousTestCase):
         self.assertIn("here\n", out.getvalue())
 
     def test_with_the_journal(self) -> None:
-        """Where stderr leads."""
         status = os.stat(os.devnull)
         made, _ = self.made({"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
         self.assertIsInstance(made, JournalObserver)

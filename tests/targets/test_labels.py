@@ -147,7 +147,6 @@ class ShownTests(SynchronousTestCase):
         self.assertEqual(shown("a b\n"), "'a b\\n'")
 
     def test_long_text(self) -> None:
-        """It is cut."""
         self.assertEqual(shown("x" * 78), f"'{'x' * 78}'")
         self.assertEqual(shown("x" * 79), f"'{'x' * 76}...")
         self.assertEqual(shown("x" * 1000), f"'{'x' * 76}...")

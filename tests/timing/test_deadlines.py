@@ -26,7 +26,7 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_is_done_before_is_forgotten(self) -> None:
-        """And leaves no timer, at the latest when its moment comes."""
+        """Leaves no timer, at the latest when its moment comes."""
         self.deadlines.add("a", 5)
         self.deadlines.add("b", 6)
         self.deadlines.remove("a")

@@ -86,7 +86,6 @@ class RefreshLoopTests(SynchronousTestCase):
         self.stop(loop)
 
     def test_second_stop_is_harmless(self) -> None:
-        """Both fire."""
         loop = self.make()
         loop.start()
         self.stop(loop)

@@ -34,7 +34,7 @@ class MeetTests(ExchangeTestCase):
     """Polls and scrapes."""
 
     def test_scrape_goes_to_the_poll_that_waits(self) -> None:
-        """And is answered by its id, once."""
+        """Is answered by its id, once."""
         poll = self.poll()
         scrape, given = self.scrape()
         self.assertIs(given, poll)
@@ -70,7 +70,6 @@ class MeetTests(ExchangeTestCase):
         self.assertIsNone(self.scrape(now=6.0)[1])
 
     def test_superseded_poll_that_leaves_takes_nothing_with_it(self) -> None:
-        """Its successor stays."""
         before = self.poll()
         newer = self.poll()
         self.exchange.left(before, 1.0)
@@ -84,7 +83,6 @@ class MeetTests(ExchangeTestCase):
         self.assertIs(self.exchange.poll(Poll("web-1"), 1.0).scrape, dead.scrape)
 
     def test_undelivered_scrape_goes_to_a_poll_that_waits_already(self) -> None:
-        """At once."""
         dead = self.scrape_at_once()
         newer = self.poll()
         self.assertEqual(self.exchange.requeue(dead), (dead.scrape, newer))
@@ -100,7 +98,7 @@ class MeetTests(ExchangeTestCase):
             self.assertEqual(self.exchange.waiting(), [])
 
     def test_answer_of_a_poll_thought_dead_counts(self) -> None:
-        """And the scrape is given to nobody else."""
+        """The scrape is given to nobody else."""
         dead = self.scrape_at_once()
         self.exchange.requeue(dead)
         assert dead.scrape is not None
@@ -348,6 +346,6 @@ class MachineTests(SynchronousTestCase):
 
     @given(st.text(max_size=80))
     def test_any_text_is_a_name_or_not(self, text: str) -> None:
-        """And whatever is one is fit for a URL."""
+        """Whatever is one is fit for a URL."""
         if is_host_name(text):
             assert text.isascii() and not set(text) & set("/?#@: \r\n%")

@@ -77,5 +77,4 @@ class InvalidateTests(AdminTestCase):
         self.assertEqual(self.calls, [1, 1])
 
     def test_other_methods(self) -> None:
-        """Promregator has none."""
         self.assertEqual(self.ask("POST", "/invalidate").status, 405)

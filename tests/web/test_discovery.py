@@ -136,7 +136,6 @@ class AddressTests(DiscoveryTestCase):
         return {address for group in json.loads(answer.body) for address in group["targets"]}
 
     def test_configured_address_wins_over_the_host(self) -> None:
-        """Whatever that is."""
         caller = self.serve(address="p.example:443")
         for host in ("other:1", "", "a" * 300):
             self.assertEqual(self.addresses(caller.get("/", Host=host)), {"p.example:443"})
@@ -331,7 +330,7 @@ class RenderingTests(DiscoveryTestCase):
         self.assertTrue(caller.wire.aborted)
 
     def test_no_timer_stays_after_an_answer(self) -> None:
-        """But that of the idle connection."""
+        """That of the idle connection."""
         caller = self.serve()
         caller.get("/")
         self.assertEqual(len(self.clock.getDelayedCalls()), 1 + len(self.registry.states))

@@ -25,12 +25,10 @@ class MetricsTests(SynchronousTestCase):
         self.assertNotIn(b"# EOF", answer.body)
 
     def test_openmetrics_for_who_prefers_it(self) -> None:
-        """As Prometheus does."""
         answer = self.caller.get("/", Accept="application/openmetrics-text;version=1.0.0,*/*;q=0.1")
         self.assertTrue(answer.headers["Content-Type"].startswith("application/openmetrics-text"))
         self.assertTrue(answer.body.endswith(b"# EOF\n"))
 
     def test_head(self) -> None:
-        """The headers alone."""
         answer = self.caller.head("/")
         self.assertEqual((answer.status, answer.body), (200, b""))

@@ -173,7 +173,6 @@ class MergedAnswer:
         self._is_paused = True
 
     def resumeProducing(self) -> None:
-        """The caller takes more."""
         self._is_paused = False
         while self._waiting and not self._is_paused:
             self._waiting.pop(0).callback(None)

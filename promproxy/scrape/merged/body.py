@@ -96,5 +96,4 @@ class TargetBody(BodyCollector):
         self.transport.pauseProducing()
 
     def resume(self) -> None:
-        """Read on."""
         self.transport.resumeProducing()

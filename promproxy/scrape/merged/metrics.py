@@ -64,7 +64,6 @@ class MergedMetrics:
         self._collisions.inc(block.collisions)
 
     def request(self, outcome: str, seconds: float, sent: int, duplicates: int) -> None:
-        """A merged scrape ended."""
         self._requests.labels(outcome).inc()
         self._duration.observe(seconds)
         self._bytes.labels("sent").inc(sent)

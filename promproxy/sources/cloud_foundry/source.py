@@ -72,7 +72,6 @@ class CloudFoundrySource:
         self._delivery = delivery
 
     async def targets(self) -> Delivery:
-        """See `promproxy.sources.Source.targets`."""
         inventory, missing = await self._read(scope_of(self._options.rules))
         found = await deliver(targets_of(inventory, self._options), self._clock)
         found = evolve(found, left_out=(*found.left_out, *missing))

@@ -33,7 +33,6 @@ class PushProxSource:
     _built: dict[str, tuple[Target | Dropped, ...]] = field(factory=dict, init=False, repr=False)
 
     async def targets(self) -> Delivery:
-        """See `promproxy.sources.Source.targets`."""
         left = self._tunnel.begin() + self._startup_hold - self._clock.seconds()
         if left > 0 and not self._tunnel.is_restored:
             await self._sleep(left)
@@ -45,7 +44,6 @@ class PushProxSource:
         return self._delivery
 
     def restore(self, delivery: Delivery) -> None:
-        """See `promproxy.sources.Restorable.restore`."""
         self._tunnel.restore({target.host for target in delivery.targets})
 
     def _build(self) -> Iterator[Target | Dropped]:

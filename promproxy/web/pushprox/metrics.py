@@ -56,7 +56,6 @@ class TunnelMetrics(Collector):
         self._proxied.labels(str(code)).inc()
 
     def collect(self) -> Iterable[Metric]:
-        """See `prometheus_client.registry.Collector`."""
         tunnel = self._tunnel
         for name, text, value in (
             ("pushprox_clients", "Known PushProx clients.", len(tunnel.names())),

@@ -141,7 +141,6 @@ class Selection:
 
     @property
     def shown(self) -> int:
-        """See above."""
         return min(self.matched, MOST_SORTED) if self.query.sort else self.matched
 
     @property

@@ -48,7 +48,6 @@ class ConfigurationText:
     _text: str | None = field(default=None, init=False)
 
     async def get(self) -> str:
-        """The text."""
         if self._text is None:
             self._text = await self._in_thread(self._write)
         return self._text

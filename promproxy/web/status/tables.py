@@ -28,7 +28,6 @@ class SourceRow:
 
     @property
     def name(self) -> str:
-        """The source's."""
         return self.state.name
 
 

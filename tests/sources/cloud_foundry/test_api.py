@@ -170,7 +170,6 @@ class TokenTests(ApiTestCase):
     """Tokens that the API does not accept."""
 
     def test_one_401_renews_the_token_and_asks_again(self) -> None:
-        """At once."""
         self.assertEqual(self.get(self.api(EXPIRED, GOOD)), '{"good": 1}')
         self.assertEqual(self.used, ["bearer t-1", "bearer t-2"])
         self.assertEqual(self.moments, [0.0, 0.0])
@@ -276,7 +275,6 @@ class TheirRateLimitTests(ApiTestCase):
         return answer(sample("error_429"), 429, **headers)
 
     def test_short_wait_is_obeyed(self) -> None:
-        """By all requests."""
         api = self.api(self.limited(Retry_After="20"), GOOD)
         first = self.begin(api)
         self.clock.advance(5)

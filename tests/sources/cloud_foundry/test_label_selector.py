@@ -69,7 +69,7 @@ class MatchTests(SynchronousTestCase):
 
     @given(SELECTORS)
     def test_text_for_the_api_means_the_same_to_us(self, text: str) -> None:
-        """And is what it becomes when read again."""
+        """Is what it becomes when read again."""
         selector = parse_label_selector(text)
         self.assertEqual(parse_label_selector(selector.text).text, selector.text)
 

@@ -62,7 +62,6 @@ class ScopeTests(SynchronousTestCase):
         self.assertEqual(scope({"space_guid": "s"}, {"org": "b"}), Scope())
 
     def test_apps_by_name(self) -> None:
-        """Wherever they are."""
         self.assertEqual(
             scope({"app": "x"}, {"app": "y", "org": "a"}), Scope("app", (), ("x", "y"))
         )
@@ -132,5 +131,5 @@ class GuidQueryTests(SynchronousTestCase):
         self.assertIsNone(guid_queries("space_guids", ["g"] * (BATCH + 1)))
 
     def test_none_are_no_query(self) -> None:
-        """And not one without a filter, which would ask for everything."""
+        """Not one without a filter, which would ask for everything."""
         self.assertEqual(guid_queries("space_guids", []), [])

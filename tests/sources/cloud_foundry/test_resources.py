@@ -103,7 +103,6 @@ class SampleTests(SynchronousTestCase):
         self.assertEqual(process_from_json({**web, **relation}), Process("p", "web", 3, "a"))
 
     def test_route_of_the_samples(self) -> None:
-        """With every destination."""
         route = route_from_json(first("routes"))
         self.assertEqual((route.host, route.path), ("a-hostname", "/some_path"))
         self.assertEqual(route.url, "a-hostname.a-domain.com/some_path")

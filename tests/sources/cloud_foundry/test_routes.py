@@ -35,7 +35,6 @@ class UsableTests(SynchronousTestCase):
         self.assertEqual(chosen(route("a"), route("b")), "a.apps.example")
 
     def test_route_with_a_path_and_route_without_a_host(self) -> None:
-        """Both are good."""
         self.assertEqual(chosen(route("a", path="/p")), "a.apps.example/p")
         self.assertEqual(chosen(route("")), "apps.example")
 

@@ -63,7 +63,6 @@ class SelectorTests(SynchronousTestCase):
         self.assertFalse(self.matches(space_guid="space-2"))
 
     def test_labels(self) -> None:
-        """By a selector."""
         self.assertTrue(self.matches(label_selector=parse_label_selector("tier=web")))
         self.assertFalse(self.matches(label_selector=parse_label_selector("tier=db")))
 
@@ -99,7 +98,6 @@ class UnionTests(SynchronousTestCase):
     """Several rules and paths."""
 
     def test_default_is_one_path_over_https(self) -> None:
-        """On any port."""
         rule = Rule()
         self.assertEqual(
             endpoints(app(), rule), [Endpoint(rule=rule, path="/metrics", scheme="https")]
@@ -117,7 +115,6 @@ class UnionTests(SynchronousTestCase):
         )
 
     def test_rule_that_does_not_match_adds_nothing(self) -> None:
-        """Wherever it stands."""
         other = Rule(app="other", paths=("/x",))
         found = endpoints(app(), other, Rule(), other)
         assert isinstance(found, list)
@@ -180,7 +177,6 @@ class AnnotationTests(SynchronousTestCase):
             )
 
     def test_scheme(self) -> None:
-        """http or https."""
         self.assertEqual(self.endpoint(annotated(scheme="http")).scheme, "http")
         self.assertEqual(self.endpoint(annotated(scheme="https"), scheme="http").scheme, "https")
         for scheme in ("HTTP", "ftp", "http:"):

@@ -134,7 +134,7 @@ class RequestTests(SourceTestCase):
         self.assertEqual(len(self.fetcher.asked), 8)
 
     def test_sweep_asks_for_one_process_type_in_large_pages(self) -> None:
-        """And includes what belongs to the resources."""
+        """Includes what belongs to the resources."""
         self.refresh(self.source(rules=(Rule(), Rule(process_types=("web", "worker")))))
         self.assertEqual(
             sorted(path for path in self.fetcher.paths if path.startswith("/v3")),
@@ -228,7 +228,6 @@ class RequestTests(SourceTestCase):
         self.assertIn("app_guids=", next(p for p in self.fetcher.paths if "/routes" in p))
 
     def test_label_selector(self) -> None:
-        """The same way."""
         asked = self.narrowed(
             Rule(label_selector=parse_label_selector("monitoring in (a, prometheus)"))
         )

@@ -145,7 +145,6 @@ class InstancesTests(SynchronousTestCase):
         self.assertEqual(self.ids(shop, rule), ["app-1/0", "app-1/1"])
 
     def test_only_the_rule_s_process_types(self) -> None:
-        """By default web."""
         shop = inventory(
             app(), process(), process("w-1", 3, type="worker"), route(), route("w", to("worker"))
         )
@@ -172,7 +171,6 @@ class LabelTests(SynchronousTestCase):
         return dict(one(shop, *rules, **options).labels)
 
     def test_meta_labels(self) -> None:
-        """The documented ones."""
         self.assertEqual(
             self.labels(),
             {
@@ -235,7 +233,6 @@ class LabelTests(SynchronousTestCase):
         self.assertEqual(labels["a"], "{org_guid}{0}{")
 
     def test_over_long_annotation_is_dropped_and_named(self) -> None:
-        """The target stays."""
         shop = inventory(
             app(annotations={"long": "x" * (MAX_LABEL_BYTES + 1), "ok": "x" * MAX_LABEL_BYTES}),
             process(instances=3),
@@ -355,7 +352,6 @@ class LeftOutTests(SynchronousTestCase):
         self.assertEqual(self.left_out(shop)[1], "metrics_path")
 
     def test_each_path_has_its_own_reason(self) -> None:
-        """The others stay."""
         shop = inventory(app(), process(), route())
         good, bad = found(shop, Rule(paths=("/ok", "/é")))
         self.assertEqual(good.path, "/ok")

@@ -83,14 +83,12 @@ class GrantTests(UaaTestCase):
         self.assertEqual(asked.headers["Authorization"], f"Basic {expected}")
 
     def test_client_and_secret_are_percent_encoded(self) -> None:
-        """UAA decodes them."""
         odd = Credentials(client_id="a:b%", client_secret=Secret("ü+&"))
         self.get(self.keeper(answer_in_turn(token()), odd))
         sent = base64.b64decode(self.fetcher.asked[0].headers["Authorization"].partition(" ")[2])
         self.assertEqual(sent, b"a%3Ab%25:%C3%BC%2B%26")
 
     def test_recorded_answers(self) -> None:
-        """Of all grants."""
         for name in ("token", "token_client_credentials", "token_refresh"):
             recorded = sample(name)
             keeper = self.keeper(answer_in_turn(answer(recorded)))
@@ -128,7 +126,7 @@ class RenewalTests(UaaTestCase):
             self.assertEqual(self.get(keeper), expected)
 
     def test_rotated_refresh_token_is_the_next_one(self) -> None:
-        """And one that is not sent again stays good."""
+        """One that is not sent again stays good."""
         keeper = self.keeper(
             answer_in_turn(token(), token("t-2", "r-2"), token("t-3", None), token("t-4", ""))
         )
@@ -251,7 +249,6 @@ class RefusalTests(UaaTestCase):
         self.assertLessEqual(len(self.fetcher.asked), 24 * 4)
 
     def test_client_that_is_refused_is_named(self) -> None:
-        """Without a user."""
         self.assertIn("client 'monitor'", self.error(self.keeper(answer_in_turn(REFUSED), CLIENT)))
 
     def test_refusal_after_good_days(self) -> None:

@@ -202,7 +202,7 @@ class ScrapeTests(PushProxTestCase):
         self.assert_scraped(second, b"other 1\n")
 
     def test_scrape_waits_for_the_next_poll(self) -> None:
-        """And the client is told how much time is left then."""
+        """The client is told how much time is left then."""
         self.poll().leave()
         scrape = self.scrape()
         self.pass_time(4)
@@ -406,7 +406,6 @@ class PollTests(PushProxTestCase):
         self.assertEqual(self.clients(), ["web-1"])
 
     def test_client_that_leaves_in_the_middle_of_its_name(self) -> None:
-        """It was nobody."""
         client = self.caller()
         client.channel.dataReceived(go_client.poll("web-1")[:-1])
         client.leave()
@@ -452,7 +451,6 @@ class ListTests(PushProxTestCase):
     """`/clients` and `/discovery`."""
 
     def test_clients_as_pushprox_writes_them(self) -> None:
-        """To the byte."""
         self.poll("web-2")
         self.poll("Web-1")
         answer = self.caller().get("/clients")
@@ -502,7 +500,6 @@ class ListTests(PushProxTestCase):
         assert b"pushprox_clients" not in self.caller().get("/metrics").body
 
     def test_metrics(self) -> None:
-        """By PushProx's names."""
         _, responses = self.met(PROXIED)
         self.push(responses.counted())
         self.poll()
@@ -579,7 +576,6 @@ class AbsoluteFormTests(PushProxTestCase):
             self.assertEqual(self.scrape(uri).answer().status, 403, uri)
 
     def test_what_is_allowed(self) -> None:
-        """With any query."""
         client = self.poll()
         self.scrape("http://web-1:9100/metrics?a=b")
         self.assertEqual(self.fetched(client).url, "http://web-1:9100/metrics?a=b")
@@ -632,7 +628,6 @@ class RolesTests(PushProxTestCase):
         return scrape
 
     def test_client_claims_its_own_name(self) -> None:
-        """And no other one."""
         client = self.poll("WEB-1")
         self.assertEqual(self.poll("web-2").answer().status, 403)
         self.scrape(PROXIED)
@@ -673,7 +668,6 @@ class PasswordTests(PushProxTestCase):
         assert answer.headers["Proxy-Authenticate"].startswith("Basic ")
 
     def test_wrong_one(self) -> None:
-        """The same."""
         answer = self.scrape(PROXIED, Proxy_Authorization="Basic wrong").answer()
         self.assertEqual(answer.status, 407)
 

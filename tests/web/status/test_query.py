@@ -71,7 +71,6 @@ class ArgsTests(SynchronousTestCase):
             self.assertLessEqual(query.page, 1)
 
     def test_long_texts(self) -> None:
-        """They are cut."""
         self.assertEqual(Query.from_args({b"text": [b"x" * 10000]}).text, "x" * LONGEST_TEXT)
 
     def test_bytes_that_are_no_text(self) -> None:
@@ -113,12 +112,10 @@ class WantsTests(SynchronousTestCase):
             assert not self.found(text=text), text
 
     def test_source(self) -> None:
-        """As a whole."""
         assert self.found(source="vms")
         assert not self.found(source="vm")
 
     def test_all_conditions_must_hold(self) -> None:
-        """Not only one."""
         assert self.found(text="db", source="vms", health="down")
         assert not self.found(text="db", source="vms", health="up")
         assert not self.found(text="db", source="other", health="down")
@@ -162,7 +159,6 @@ class SelectionTests(SynchronousTestCase):
         self.assertEqual(select(Query(), count=2 * ON_A_PAGE).last_page, 2)
 
     def test_nothing(self) -> None:
-        """One empty page."""
         selection = select(Query(), count=0)
         self.assertEqual((selection.matched, selection.rows, selection.last_page), (0, [], 1))
 

@@ -116,7 +116,6 @@ class StatusTestCase(SynchronousTestCase):
 
 class SourcesTests(StatusTestCase):
     def test_what_it_is(self) -> None:
-        """Name and version."""
         self.assertIn(f"<h1>promproxy <small>{__version__}</small></h1>", self.get())
 
     def test_a_source_that_delivers(self) -> None:
@@ -160,7 +159,6 @@ class SourcesTests(StatusTestCase):
         self.assertIn(">60 min ago<", delivered)
 
     def test_no_source(self) -> None:
-        """It says so."""
         registry = make_registry(self.clock)
         registry.start()
         self.make(registry)
@@ -188,14 +186,12 @@ class TargetsTests(StatusTestCase):
         self.assertEqual((took, size, error), ("0.25 s", "57 kB", ""))
 
     def test_a_target_that_is_down(self) -> None:
-        """And why."""
         self.note(0, "unreachable", status=0, size=0, error=Unreachable("<refused>"))
         _, _, health, *_, error = self.row(self.get(), "vms/a:1")
         self.assertIn(">down<", health)
         self.assertEqual(error, "&lt;refused&gt;")
 
     def test_a_target_that_says_no_itself(self) -> None:
-        """With what status."""
         self.note(0, "target_error", status=404)
         *_, error = self.row(self.get(), "vms/a:1")
         self.assertEqual(error, "the target answered with status 404")
@@ -329,7 +325,7 @@ class AnswerTests(StatusTestCase):
         self.assertEqual(self.caller.get("/nothing").status, 404)
 
     def test_a_failure_is_logged_and_answered(self) -> None:
-        """And the next one is answered again."""
+        """The next one is answered again."""
         self.is_broken = True
         self.assertEqual(self.caller.get("/?view=configuration").status, 500)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
