@@ -14,9 +14,9 @@ from twisted.logger import LogLevel, capturedLogs
 from promproxy.disk.atomic_file import temporary_path
 from promproxy.disk.saved_state import decode, encode
 from promproxy.sources.files import FilesSource
+from tests.daemon.test_runtime import OTHERS, VMS, ReloadTestCase
 from tests.daemon.test_service import SCRAPE
 from tests.fakes import settle
-from tests.test_reload import OTHERS, VMS, ReloadTestCase
 
 STATE_DIR = "state_dir: state\n"
 FILE_SD = "discovery: {address: 'p:8080'}\nfile_sd: {path: sd.json}\n"

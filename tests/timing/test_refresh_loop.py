@@ -90,3 +90,62 @@ class RefreshLoopTests(SynchronousTestCase):
         loop.start()
         self.stop(loop)
         self.stop(loop)
+
+
+class RefreshWithinTests(SynchronousTestCase):
+    """RefreshLoop.refresh_within."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.began: list[float] = []
+        self.waiting: list[Deferred[None]] = []
+        self.is_slow = False
+        self.loop = RefreshLoop(self.refresh, lambda: 60.0, self.clock)
+        self.loop.start()
+
+    async def refresh(self) -> None:
+        self.began.append(self.clock.seconds())
+        if self.is_slow:
+            self.waiting.append(Deferred())
+            await self.waiting[-1]
+
+    def test_pause_is_shortened_and_never_lengthened(self) -> None:
+        """The earliest moment counts."""
+        self.loop.refresh_within(30.0)
+        self.loop.refresh_within(100.0)
+        self.loop.refresh_within(20.0)
+        self.loop.refresh_within(25.0)
+        self.clock.advance(19.9)
+        self.assertEqual(self.began, [0.0])
+        self.clock.advance(0.1)
+        self.assertEqual(self.began, [0.0, 20.0])
+        self.clock.advance(59.9)
+        self.assertEqual(self.began, [0.0, 20.0])
+
+    def test_hurried_during_a_refresh(self) -> None:
+        """The next one begins at the earliest moment asked for, but not before the first ends."""
+        self.is_slow = True
+        self.clock.advance(60)
+        for seconds in (30.0, 10.0, 20.0):
+            self.loop.refresh_within(seconds)
+        self.clock.advance(4)
+        self.waiting[0].callback(None)
+        self.clock.advance(5.9)
+        self.assertEqual(self.began, [0.0, 60.0])
+        self.clock.advance(0.1)
+        self.assertEqual(self.began, [0.0, 60.0, 70.0])
+        self.loop.refresh_within(1.0)
+        self.clock.advance(100)
+        self.waiting[1].callback(None)
+        self.clock.advance(0)
+        self.assertEqual(self.began, [0.0, 60.0, 70.0, 170.0])
+        self.waiting[2].callback(None)
+        self.clock.advance(59.9)
+        self.assertEqual(len(self.began), 4)
+
+    def test_hurried_after_the_stop(self) -> None:
+        """Nothing comes of it."""
+        self.successResultOf(self.loop.stop())
+        self.loop.refresh_within(0.0)
+        self.clock.advance(100)
+        self.assertEqual((self.began, self.clock.getDelayedCalls()), ([0.0], []))

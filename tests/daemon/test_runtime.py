@@ -1,4 +1,4 @@
-"""Tests of the reload: promproxy.daemon.runtime, promproxy.daemon.generation and what they swap."""
+"""Tests of promproxy.daemon.runtime and generation: what a reload swaps."""
 
 from __future__ import annotations
 

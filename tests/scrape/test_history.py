@@ -1,0 +1,66 @@
+"""Tests of promproxy.scrape.history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from promproxy.errors import ScrapeError, Unreachable
+from promproxy.scrape.history import ScrapeHistory, TargetRecord
+from tests.fakes import FakeOutbound, delivery_of, make_target, registry_with
+
+
+class HistoryTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        outbound: Any = FakeOutbound()
+        self.outbound = outbound
+        registry = registry_with(Clock(), delivery_of("a:1", "b:1"))
+        self.target = registry.snapshot.by_id["vms/a:1"]
+        self.history = ScrapeHistory(registry, outbound)
+
+    def end(self, record: TargetRecord, outcome: str, error: ScrapeError | None = None) -> str:
+        """Record how a scrape ended, and return what was logged of it."""
+        with capturedLogs() as events:
+            self.history.record(
+                record, outcome, status=200, began=1.0, seconds=2.0, size=3, error=error
+            )
+        return "; ".join(str(formatEvent(event)) for event in events)
+
+    def test_failures_are_logged_when_they_begin_and_end(self) -> None:
+        record = self.history.of(self.target)
+        url = "vms/a:1: http://a:1/metrics"
+        refused, late = Unreachable("connection refused"), Unreachable("name not found")
+        for outcome, error, logged in (
+            ("success", None, ""),
+            ("unreachable", refused, f"target {url}: connection refused"),
+            ("unreachable", late, ""),
+            ("success", None, "target vms/a:1 answers again"),
+            ("target_error", None, ""),
+        ):
+            self.assertEqual(self.end(record, outcome, error), logged)
+
+    def test_last_result(self) -> None:
+        self.assertIsNone(self.history.last("vms/a:1"))
+        record = self.history.of(self.target)
+        self.end(record, "unreachable", Unreachable("connection refused"))
+        self.assertIs(self.history.last("vms/a:1"), record)
+        self.assertEqual((record.is_up, record.error), (False, "connection refused"))
+
+    def test_template_is_renewed_with_the_target_or_the_profiles(self) -> None:
+        before = self.history.of(self.target)
+        self.assertIs(before.template, self.target)
+        moved = evolve(self.target, path="/other")
+        self.assertIs(self.history.of(moved).template, moved)
+        self.outbound.version += 1
+        self.assertIs(self.history.of(self.target).template, self.target)
+
+    def test_former_targets_are_forgotten_in_time(self) -> None:
+        """Once there are more than twice as many records as targets."""
+        for number in range(10):
+            self.history.of(make_target(f"h{number}:1"))
+        kept = [n for n in range(10) if self.history.last(f"vms/h{n}:1") is not None]
+        self.assertLessEqual(len(kept), 5)
