@@ -13,8 +13,9 @@ from promproxy.metrics import Metrics
 from promproxy.registry import Registry
 from promproxy.scrape.resource import ScrapeResource
 from promproxy.server.site import NoProxyResource
-from promproxy.sources.pushprox.targets import ClientRules
+from promproxy.sources.pushprox.targets import ClientRules, client_in_id, targets_of_client
 from promproxy.sources.settings import SourceSettings
+from promproxy.targets.target import Target
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.tunnel.exchange import ExchangeLimits
 from promproxy.web.pushprox.metrics import TunnelMetrics
@@ -60,6 +61,7 @@ class TunnelPages:
             "/clients": ClientsResource(tunnel, counts, clock),
         }
         tunnel.on_change = self._clients_changed
+        self._scrapes.find_unlisted = self._find_unlisted
 
     @property
     def pages(self) -> Mapping[str, IResource]:
@@ -87,8 +89,22 @@ class TunnelPages:
                 registration_timeout=settings.registration_timeout,
                 max_clients=settings.max_clients,
                 max_waiting=settings.max_waiting,
-            )
+            ),
+            settings.startup_hold,
         )
+
+    def _find_unlisted(self, target_id: str) -> Target | None:
+        """A target of a client that polls, or is about to, before the source has delivered."""
+        if self._source is None or not self.tunnel.is_starting:
+            return None
+        name = client_in_id(target_id, self._source.name)
+        if name is None:
+            return None
+        client = self.tunnel.find(name)
+        found = targets_of_client(
+            name if client is None else client.name, client_rules(self._source)
+        )
+        return next((t for t in found if isinstance(t, Target) and t.id == target_id), None)
 
     def _clients_changed(self) -> None:
         if self._source is not None:

@@ -19,7 +19,7 @@ from promproxy.outbound.origin import HttpProxy, Origin, Router
 from promproxy.outbound.request import render_headers, start_request
 from promproxy.outbound.response import Response
 from promproxy.outbound.tokens import Tokens
-from promproxy.targets.netloc import DEFAULT_PORTS
+from promproxy.targets.netloc import DEFAULT_PORTS, bracketed
 from promproxy.targets.target import Target
 
 REMEMBERED_ORIGINS = 16384
@@ -153,7 +153,7 @@ class Outbound:
         if target.scheme == "https":
             query.append(TUNNELLED_HTTPS)
         origin = self._origin("http", target.host, target.port, "", None, None)
-        url = f"http://{target.host}:{target.port}{target.path}{'?' if query else ''}"
+        url = f"http://{bracketed(target.host)}:{target.port}{target.path}{'?' if query else ''}"
         uri = (url + "&".join(query)).encode("ascii")
         get, head = (start_request(origin, method, uri) for method in _METHODS)
         return RequestTemplate(self.tunnel, origin, get, head)

@@ -14,7 +14,7 @@ from promproxy.http.forwarding import (
 from promproxy.outbound.request import render_headers
 from promproxy.server.head import Fields
 
-REMEMBERED_CALLERS = 128  # as many as PromproxySite remembers fields
+REMEMBERED_CALLERS = 512  # as many as PromproxySite remembers fields
 
 _LOOP_FIELD = LOOP_HEADER.lower().encode()
 _CONTROLS = bytes((*range(0x20), 0x7F))
@@ -37,6 +37,7 @@ def lines_for_scrapes(process_id: bytes) -> RequestLines:
 def lines_for_proxy(process_id: bytes) -> RequestLines:
     """All fields that a proxy passes on."""
 
+    @lru_cache(REMEMBERED_CALLERS)
     def lines(fields: Fields) -> bytes:
         loop = request_headers(CallerHeaders(loop=caller_headers(fields).loop), process_id)
         return render_headers([*end_to_end_headers(_cleaned(fields)), *loop])

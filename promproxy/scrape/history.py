@@ -13,11 +13,35 @@ from promproxy.targets.target import Target
 log = Logger()
 
 
+#: After so many seconds without a failure a place counts as well again.
+QUIET_SECONDS = 60.0
+
+
+@define(eq=False)
+class Place:
+    """A host and port that is asked for by many URLs, whose failures are one piece of news."""
+
+    failing_as: str = ""
+    last_failure: float = 0.0
+
+    def before(self, outcome: str, is_failure: bool, now: float) -> str:
+        """What the outcome before this one is to be taken for: another one is news."""
+        if is_failure:
+            before, self.failing_as = self.failing_as or "success", self.failing_as or outcome
+            self.last_failure = now
+            return outcome if before != "success" else before
+        if self.failing_as and now - self.last_failure > QUIET_SECONDS:
+            before, self.failing_as = self.failing_as, ""
+            return before
+        return outcome
+
+
 @define(eq=False)
 class TargetRecord:
     """One target. ``outcome`` is ``""`` before its first scrape ended; see `outcome_of` and
     `ScrapeResource` for the others. ``began`` is the clock's; ``status`` is the target's own, 0
-    where it gave none; ``error`` says why there was no whole answer.
+    where it gave none; ``error`` says why there was no whole answer. ``place`` is that of a target
+    that is not listed.
     """
 
     target: Target
@@ -29,6 +53,7 @@ class TargetRecord:
     seconds: float = 0.0
     size: int = 0
     error: str = ""
+    place: Place | None = None
 
     @property
     def is_up(self) -> bool:
@@ -47,6 +72,7 @@ class ScrapeHistory:
     _outbound: Outbound
     _spare: int = 0
     _records: dict[str, TargetRecord] = field(factory=dict, init=False)
+    _places: dict[tuple[str, int], Place] = field(factory=dict, init=False)
 
     def of(self, target: Target) -> TargetRecord:
         """The record of a target of the snapshot."""
@@ -54,6 +80,9 @@ class ScrapeHistory:
         if record is None:
             self._forget_former_targets()
             record = self._records[target.id] = TargetRecord(target, *self._template(target))
+            if self._spare:
+                key = (target.host, target.port)
+                record.place = self._places.get(key) or self._places.setdefault(key, Place())
         elif record.version != self._outbound.version:  # under another configuration
             record.target = target
             record.template, record.version = self._template(target)
@@ -87,6 +116,8 @@ class ScrapeHistory:
         record.began, record.seconds, record.size = began, seconds, size
         record.error = "" if error is None else error.reason
         target = record.target
+        if record.place is not None:
+            before = record.place.before(outcome, error is not None, began + seconds)
         if error is not None and before != outcome:
             cause = error.__cause__
             log.warn(
@@ -103,3 +134,4 @@ class ScrapeHistory:
         by_id = self._registry.snapshot.by_id
         if len(self._records) > 2 * len(by_id) + self._spare:
             self._records = {i: record for i, record in self._records.items() if i in by_id}
+            self._places = {}

@@ -12,6 +12,9 @@ from twisted.internet.defer import Deferred
 from promproxy.errors import Busy
 from promproxy.targets.target import Target
 
+#: How many scrapes may wait for others of the same target to end. Each has its deadline.
+LONGEST_LINE = 64
+
 
 @define(eq=False)
 class _Slots:
@@ -61,6 +64,7 @@ class Limits:
     _everyone: _Slots = field(init=False)
     _hosts: dict[tuple[str, int], _Slots] = field(factory=dict, init=False)
     _targets: dict[str, int] = field(factory=dict, init=False)
+    _lines: dict[str, OrderedDict[Deferred[None], None]] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._everyone = _Slots(self._total)
@@ -68,13 +72,27 @@ class Limits:
     def enter(self, target: Target) -> Coroutine[Any, Any, None] | None:
         """Take a place; where there is none, await what this returns.
 
-        Raises Busy where the target has enough. `leave` must follow, unless this raises, or what
-        it returns is cancelled.
+        Raises Busy where a long line waits for the target already. `leave` must follow, unless
+        this raises, or what it returns is cancelled.
         """
         running = self._targets.get(target.id, 0)
         if running >= self._per_target:
-            raise Busy(f"{running} concurrent scrapes of this target already")
+            line = self._lines.setdefault(target.id, OrderedDict())
+            if len(line) >= LONGEST_LINE:
+                raise Busy(f"{len(line)} scrapes of this target wait already")
+            return self._wait_in_line(target, line)
         self._targets[target.id] = running + 1
+        return self._enter_host(target)
+
+    async def _wait_in_line(self, target: Target, line: OrderedDict[Deferred[None], None]) -> None:
+        turn: Deferred[None] = Deferred(line.pop)  # where the wait is cancelled
+        line[turn] = None
+        await turn  # its place has changed hands
+        waiting = self._enter_host(target)
+        if waiting is not None:
+            await waiting
+
+    def _enter_host(self, target: Target) -> Coroutine[Any, Any, None] | None:
         key = (target.host, target.port)
         host = self._hosts.get(key)
         if host is None:
@@ -114,6 +132,13 @@ class Limits:
         self._leave_target(target)
 
     def _leave_target(self, target: Target) -> None:
+        line = self._lines.get(target.id)
+        if line is not None:
+            if line:
+                turn, _ = line.popitem(last=False)
+                turn.callback(None)
+                return
+            del self._lines[target.id]
         left = self._targets[target.id] - 1
         if left:
             self._targets[target.id] = left

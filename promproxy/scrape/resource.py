@@ -80,6 +80,8 @@ class ScrapeResource(Resource):
         self._clock = clock
         self.history = ScrapeHistory(registry, outbound)
         self._unlisted = ScrapeHistory(registry, outbound, spare=UNLISTED_RECORDS)
+        #: Knows targets that can be scraped already although their source has not delivered yet.
+        self.find_unlisted: Callable[[str], Target | None] = lambda target_id: None
         self._under_way: dict[Scrape, Deferred[None]] = {}
         self._deadlines: Deadlines[Scrape] = Deadlines(clock, self._deadline_passed)
         self._idle: list[Deferred[None]] = []
@@ -102,7 +104,10 @@ class ScrapeResource(Resource):
         target_id = request.path[request.path.find(_PREFIX) + len(_PREFIX) :].decode("latin-1")
         target = self._registry.snapshot.by_id.get(target_id)
         if target is None:
-            return self._no_target(request)
+            target = self.find_unlisted(target_id)
+            if target is None:
+                return self._no_target(request)
+            return self._scrape(self._unlisted.of(target), request, self._lines_for_scrapes)
         return self._scrape(self.history.of(target), request, self._lines_for_scrapes)
 
     def proxy(self, target: Target, request: CallerRequest) -> int:

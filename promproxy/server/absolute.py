@@ -12,7 +12,7 @@ from attrs import frozen
 from promproxy.targets.netloc import DEFAULT_PORTS, bracketed, netloc
 
 _URI = re.compile(rb"(https?)://([^/?#@]*)(/[^?#]*)?(?:\?([^#]*))?", re.IGNORECASE)
-_AUTHORITY = re.compile(r"([A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
+_AUTHORITY = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 
 
 @frozen
@@ -27,7 +27,7 @@ class AbsoluteUri:
 
 
 def read_absolute(uri: bytes) -> AbsoluteUri | None:
-    """What a URI names; None where it is none of a host with a name or an IPv4 address."""
+    """What a URI names, an IPv6 address without its brackets; None where it names no host."""
     match = _URI.fullmatch(uri)
     authority = _AUTHORITY.fullmatch(match[2].decode("latin-1")) if match is not None else None
     if match is None or authority is None:
@@ -37,7 +37,9 @@ def read_absolute(uri: bytes) -> AbsoluteUri | None:
     if not 0 < port < 65536:
         return None
     path, query = match[3] or b"/", match[4] or b""
-    return AbsoluteUri(scheme, authority[1], port, path.decode("ascii"), query.decode("ascii"))
+    return AbsoluteUri(
+        scheme, authority[1].strip("[]"), port, path.decode("ascii"), query.decode("ascii")
+    )
 
 
 def split_absolute(uri: bytes) -> tuple[bytes, bytes]:

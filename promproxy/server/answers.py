@@ -41,6 +41,15 @@ def plain_answer(
     return body
 
 
+def for_pushprox(path: bytes, text: str) -> str:
+    """A text as the answer to a poll, else as it is.
+
+    PushProx's client takes the body of any answer to a poll for a request, and logs what stands
+    behind its second blank: ``malformed HTTP version "wrong user or password"``.
+    """
+    return f"poll refused: {text}" if path.endswith(b"/poll") else text
+
+
 def accepts_gzip(header: bytes | None) -> bool:
     """Whether an ``Accept-Encoding`` header allows gzip (RFC 9110, section 12.5.3)."""
     for item in (header or b"").lower().split(b","):

@@ -15,7 +15,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from promproxy.server.access import Caller, Decision, Refusal
-from promproxy.server.answers import RETRY_AFTER_SECONDS, plain_answer
+from promproxy.server.answers import RETRY_AFTER_SECONDS, for_pushprox, plain_answer
 from promproxy.server.body import RequestBody
 from promproxy.server.head import Fields, RequestHead
 
@@ -108,7 +108,7 @@ class CallerRequest(Request):
             self.responseHeaders.setRawHeaders(b"WWW-Authenticate", refusal.challenges)
         elif status == 503:
             self.setHeader(b"Retry-After", b"%d" % RETRY_AFTER_SECONDS)
-        self.write(plain_answer(self, status, refusal.text))
+        self.write(plain_answer(self, status, for_pushprox(self.path, refusal.text)))
         self.finish()
 
     def render(self, resrc: IResource) -> None:

@@ -29,7 +29,8 @@ from promproxy.server.request import CallerRequest
 
 KEEP_ALIVE_SECONDS = 300.0  # Prometheus comes back after a minute or so
 MAX_CONNECTIONS = 16384  # some 10 kB of memory each
-HEADER_CACHE_SIZE = 128  # a Prometheus sends few different ones: by job and time-out
+#: A Prometheus sends few different ones, by job and time-out; to a proxy, one for each host.
+HEADER_CACHE_SIZE = 512
 
 
 class PromproxySite(Site):

@@ -14,11 +14,11 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from promproxy.errors import Busy, DeadlinePassed, ScrapeError
+from promproxy.errors import Busy, DeadlinePassed, ScrapeError, Unreachable
 from promproxy.http.forwarding import TIMEOUT_HEADER, timeout_header_line
 from promproxy.outbound.origin import Origin
 from promproxy.outbound.response import Response
-from promproxy.tunnel.exchange import Client, Exchange, ExchangeLimits, Poll, Scrape
+from promproxy.tunnel.exchange import Client, Exchange, ExchangeLimits, Poll, Scrape, is_same_name
 from promproxy.tunnel.pushed import PushedAnswer
 
 log = Logger()
@@ -76,6 +76,9 @@ class TunnelAgent:
     _version: int = field(default=0, init=False)
     _is_stopping: bool = field(default=False, init=False)
     _doubtful: dict[HeldPoll, IDelayedCall] = field(factory=dict, init=False)
+    _hold_ends: float = field(default=0.0, init=False)
+    _early: list[PendingScrape] = field(factory=list, init=False)  # their client was not there yet
+    _early_end: IDelayedCall | None = field(default=None, init=False)
 
     # For those who scrape.
 
@@ -101,14 +104,48 @@ class TunnelAgent:
             if self._is_stopping:
                 raise Busy(STOPPING)
             poll = self._exchange.scrape(scrape, now)
+        except Unreachable as error:
+            if not self.is_starting:
+                return fail(error)
+            self._wait_for_first_poll(scrape)
+            return answer
         except ScrapeError as error:
             return fail(error)
         if poll is not None:
             self._give(poll, scrape)
         return answer
 
+    def _wait_for_first_poll(self, scrape: PendingScrape) -> None:
+        """Soon after a start its client may be about to come back."""
+        self._early.append(scrape)
+        if self._early_end is None:
+            left = self._hold_ends - self._clock.seconds()
+            self._early_end = self._clock.callLater(left, self._end_early)
+
+    def _end_early(self) -> None:
+        self._early_end = None
+        early, self._early = self._early, []
+        for scrape in early:
+            scrape.answer.errback(Unreachable("its client has not come back since the start"))
+
+    def _give_early(self, poll: HeldPoll) -> None:
+        """A client has come: its scrapes that were there before it."""
+        mine = [s for s in self._early if is_same_name(s.name, poll.name)]
+        self._early = [s for s in self._early if s not in mine]
+        for scrape in mine:
+            try:
+                given = self._exchange.scrape(scrape, self._clock.seconds())
+            except ScrapeError as error:
+                scrape.answer.errback(error)
+                continue
+            if given is not None:
+                self._give(given, scrape)
+
     def _given_up(self, scrape: PendingScrape) -> None:
-        if self._exchange.ended(scrape):
+        if scrape in self._early:
+            self._early.remove(scrape)
+            scrape.answer.errback(DeadlinePassed("its client has not polled since the start"))
+        elif self._exchange.ended(scrape):
             scrape.answer.errback(DeadlinePassed("its client has not polled for it in time"))
 
     # For clients.
@@ -124,6 +161,8 @@ class TunnelAgent:
             met.superseded.refuse("a newer poll of the same name took its place")
         if met.scrape is not None:
             self._give(poll, met.scrape)
+        if self._early:
+            self._give_early(poll)
 
     def left(self, poll: HeldPoll) -> None:
         """A poll is over that was neither given anything nor refused."""
@@ -178,9 +217,15 @@ class TunnelAgent:
             self._began = self._clock.seconds()
         return self._began
 
-    def use(self, limits: ExchangeLimits) -> None:
-        """Other limits from now on."""
+    @property
+    def is_starting(self) -> bool:
+        """Whether clients may be about to come back after a start."""
+        return self._clock.seconds() < self._hold_ends and not self._is_stopping
+
+    def use(self, limits: ExchangeLimits, startup_hold: float = 0.0) -> None:
+        """Other limits from now on; the hold counts from `begin`."""
         self._exchange.limits = limits
+        self._hold_ends = self.begin() + startup_hold
 
     def names(self) -> list[str]:
         """The clients, in the order of their names."""
@@ -229,6 +274,12 @@ class TunnelAgent:
         for scrape in self._exchange.waiting():
             self._exchange.ended(scrape)
             scrape.answer.errback(Busy(why))
+        early, self._early = self._early, []
+        for scrape in early:
+            scrape.answer.errback(Busy(why))
+        if self._early_end is not None:
+            self._early_end.cancel()
+            self._early_end = None
 
     def _check_version(self) -> None:
         if self._version != self._exchange.version:

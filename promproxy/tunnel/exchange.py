@@ -15,19 +15,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import IPv6Address
 from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
 from promproxy.errors import Busy, NameTaken, TooManyClients, UnknownScrape, Unreachable
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_LABEL = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 
 
 def is_host_name(name: str) -> bool:
-    """Whether it is a host's name (RFC 1123, section 2.1), or an IPv4 address."""
-    return _NAME.fullmatch(name) is not None
+    """Whether it is a host's name, such as containers have them too, or an address.
+
+    More than RFC 1123, section 2.1, allows: underscores, hyphens at the end, a dot at the end.
+    """
+    if ":" not in name:
+        return _NAME.fullmatch(name) is not None
+    try:
+        return IPv6Address(name).scope_id is None
+    except ValueError:
+        return False
+
+
+def is_same_name(one: str, other: str) -> bool:
+    """Whether both are the name of one client."""
+    return _key(one) == _key(other)
+
+
+def _key(name: str) -> str:
+    return name.lower().removesuffix(".")
 
 
 @frozen(kw_only=True)
@@ -36,7 +54,7 @@ class ExchangeLimits:
 
     registration_timeout: float = 300.0
     max_clients: int = 10_000
-    max_waiting: int = 32
+    max_waiting: int = 1024
 
 
 @define(eq=False)
@@ -90,7 +108,10 @@ class Polled(Generic[P, S]):
 
 @define(eq=False)
 class Exchange(Generic[P, S]):
-    """Names are compared without regard to case. ``version`` grows whenever the list changes."""
+    """Names are compared without regard to case or to a dot at their end.
+
+    ``version`` grows whenever the list changes.
+    """
 
     limits: ExchangeLimits = field(factory=ExchangeLimits)
     version: int = field(default=0, init=False)
@@ -101,7 +122,7 @@ class Exchange(Generic[P, S]):
 
     def poll(self, poll: P, now: float) -> Polled[P, S]:
         """A client is there. Raises NameTaken, TooManyClients."""
-        client = self._clients.get(poll.name.lower())
+        client = self._clients.get(_key(poll.name))
         if client is None or not self._is_listed(client, now):
             client = self._register(poll.name, now)
         elif client.identity is not None and client.identity != poll.identity:
@@ -116,7 +137,7 @@ class Exchange(Generic[P, S]):
 
     def left(self, poll: P, now: float) -> None:
         """A poll is over that was given nothing."""
-        client = self._clients.get(poll.name.lower())
+        client = self._clients.get(_key(poll.name))
         if client is not None and client.poll is poll:
             client.poll = None
             client.seen = now
@@ -128,7 +149,7 @@ class Exchange(Generic[P, S]):
         scrape any more, or it waits already.
         """
         scrape = self._given.get(poll.scrape.id) if poll.scrape is not None else None
-        client = self._clients.get(poll.name.lower())
+        client = self._clients.get(_key(poll.name))
         if scrape is None or client is None or scrape.id in client.waiting:
             return None
         if client.identity != scrape.identity:  # the name has changed hands since
@@ -146,7 +167,7 @@ class Exchange(Generic[P, S]):
         if scrape is None or scrape.identity != identity:
             raise UnknownScrape("nobody waits for this answer, or not any more")
         self.ended(scrape)
-        client = self._clients.get(scrape.name.lower())
+        client = self._clients.get(_key(scrape.name))
         if client is not None:
             client.seen = now
         return scrape
@@ -158,7 +179,7 @@ class Exchange(Generic[P, S]):
 
         Raises Unreachable where there is no such client, Busy where too many wait already.
         """
-        client = self._clients.get(scrape.name.lower())
+        client = self._clients.get(_key(scrape.name))
         if client is None or not self._is_listed(client, now):
             raise Unreachable("its client is not connected, and has not been for long")
         if client.poll is None and len(client.waiting) >= self.limits.max_waiting:
@@ -169,7 +190,7 @@ class Exchange(Generic[P, S]):
     def ended(self, scrape: S) -> bool:
         """Nobody waits for it any more. Whether it was still waiting for a poll."""
         self._given.pop(scrape.id, None)
-        client = self._clients.get(scrape.name.lower())
+        client = self._clients.get(_key(scrape.name))
         return client is not None and client.waiting.pop(scrape.id, None) is not None
 
     # The clients.
@@ -177,8 +198,8 @@ class Exchange(Generic[P, S]):
     def restore(self, names: Iterable[str], now: float) -> None:
         """These were clients before we were started."""
         for name in names:
-            if is_host_name(name) and name.lower() not in self._clients:
-                self._clients[name.lower()] = Client(name, None, now)
+            if is_host_name(name) and _key(name) not in self._clients:
+                self._clients[_key(name)] = Client(name, None, now)
                 self.version += 1
 
     def expire(self, now: float) -> None:
@@ -195,7 +216,7 @@ class Exchange(Generic[P, S]):
 
     def find(self, name: str, now: float) -> Client[P, S] | None:
         """A client that is listed."""
-        client = self._clients.get(name.lower())
+        client = self._clients.get(_key(name))
         return client if client is not None and self._is_listed(client, now) else None
 
     def names(self, now: float) -> list[str]:
@@ -221,7 +242,7 @@ class Exchange(Generic[P, S]):
         if len(self._clients) >= self.limits.max_clients:
             raise TooManyClients(f"there are {len(self._clients)} clients already")
         client: Client[P, S] = Client(name, None, now)
-        self._clients[name.lower()] = client
+        self._clients[_key(name)] = client
         self.version += 1
         return client
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import bcrypt
 
+from tests import go_client
 from tests.docs.pages import all_pages
 from tests.integration.certificates import Authority
 from tests.integration.foundation import ENVIRONMENT, PROMPROXY, CloudFoundryTestCase, metric
@@ -224,6 +225,7 @@ class TroubleshootingTests(CloudFoundryTestCase):
         self.ask(daemon, "/-/reload", "POST")
         self.said.append(daemon.output)
         self.broken_file()
+        self.refused_client()
 
     def broken_file(self) -> None:
         """Of two, and a pattern that matches none."""
@@ -238,6 +240,16 @@ class TroubleshootingTests(CloudFoundryTestCase):
         self.await_ready(daemon)
         (folder / "b.json").write_text("")
         eventually(lambda: self.assertIn("targets stay", daemon.output))
+        self.said.append(daemon.output)
+
+    def refused_client(self) -> None:
+        """Whose name is none."""
+        daemon = self.daemon({"sources": [{"name": "nat", "pushprox": {}}]})
+        self.start(daemon)
+        with socket.create_connection((HOST, daemon.port), timeout=10) as connection:
+            connection.sendall(go_client.poll("a b"))
+            connection.recv(65536)
+        eventually(lambda: self.assertIn("is refused", daemon.output))
         self.said.append(daemon.output)
 
     def failing_foundation(self) -> None:

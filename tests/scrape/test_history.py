@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import ScrapeError, Unreachable
-from promproxy.scrape.history import ScrapeHistory, TargetRecord
+from promproxy.scrape.history import QUIET_SECONDS, Place, ScrapeHistory, TargetRecord
 from tests.fakes import FakeOutbound, delivery_of, make_target, registry_with
 
 
@@ -64,3 +64,28 @@ class HistoryTests(SynchronousTestCase):
             self.history.of(make_target(f"h{number}:1"))
         kept = [n for n in range(10) if self.history.last(f"vms/h{n}:1") is not None]
         self.assertLessEqual(len(kept), 5)
+
+
+class PlaceTests(SynchronousTestCase):
+    """Another outcome than the one before is news."""
+
+    def setUp(self) -> None:
+        self.place = Place()
+
+    def is_news(self, outcome: str, now: float) -> bool:
+        is_failure = outcome != "success"
+        return self.place.before(outcome, is_failure, now) != outcome
+
+    def test_first_failure_is_news_and_the_others_are_not(self) -> None:
+        """Whatever URL they are of, and whatever answers meanwhile."""
+        outcomes = ["success", "unreachable", "timeout", "success", "unreachable", "success"]
+        found = [self.is_news(outcome, now) for now, outcome in enumerate(outcomes)]
+        self.assertEqual(found, [False, True, False, False, False, False])
+
+    def test_place_that_is_well_again(self) -> None:
+        """After a while without a failure; then the next failure is news."""
+        self.is_news("unreachable", 0.0)
+        self.assertFalse(self.is_news("success", QUIET_SECONDS))
+        self.assertTrue(self.is_news("success", QUIET_SECONDS + 1))
+        self.assertFalse(self.is_news("success", QUIET_SECONDS + 2))
+        self.assertTrue(self.is_news("timeout", QUIET_SECONDS + 3))

@@ -5,7 +5,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import Busy
-from promproxy.scrape.limits import Limits
+from promproxy.scrape.limits import LONGEST_LINE, Limits
 from promproxy.targets.target import Target
 
 ONE = Target(
@@ -25,13 +25,32 @@ def enter(limits: Limits, target: Target) -> Deferred[None]:
 
 
 class LimitsTests(SynchronousTestCase):
-    def test_target_at_its_limit_is_busy_at_once(self) -> None:
-        """One scrape more than max_concurrent_per_target is refused without waiting."""
+    def test_target_at_its_limit_has_a_line(self) -> None:
+        """First come, first served; who leaves it makes room; others go past."""
         limits = Limits(10, 10, 2)
         for _ in range(2):
             self.successResultOf(enter(limits, ONE))
-        self.failureResultOf(enter(limits, ONE), Busy)
+        third, fourth, fifth = (enter(limits, ONE) for _ in range(3))
         self.successResultOf(enter(limits, SAME_HOST))
+        fourth.cancel()
+        self.failureResultOf(fourth, CancelledError)
+        limits.leave(ONE)
+        self.successResultOf(third)
+        self.assertNoResult(fifth)
+        limits.leave(ONE)
+        self.successResultOf(fifth)
+        for target in (ONE, ONE, SAME_HOST):
+            limits.leave(target)
+        for _ in range(2):
+            self.successResultOf(enter(limits, ONE))
+
+    def test_long_line(self) -> None:
+        """The next one is refused at once."""
+        limits = Limits(1000, 1000, 1)
+        self.successResultOf(enter(limits, ONE))
+        for _ in range(LONGEST_LINE):
+            self.assertNoResult(enter(limits, ONE))
+        self.failureResultOf(enter(limits, ONE), Busy)
 
     def test_place_of_a_target_is_free_again_after_leaving(self) -> None:
         """The limit counts what is under way, not what has been."""

@@ -668,27 +668,34 @@ class TargetLimitTests(ErrorTestCase):
 
     limits = (1000, 1000, 1)
 
-    def test_one_too_many_is_refused_at_once(self) -> None:
-        """503; the place is free again when the first has ended, however that is."""
+    def test_one_too_many_waits(self) -> None:
+        """Until the first has ended, however that is."""
         first = self.new_caller()
-        for status in (503, 200):
+        for status in (502, 200):
             first.send("GET", PATH)
             asked = self.outbound.last
             self.begin()
-            answer = self.caller.answer()
-            self.assertEqual(answer.status, 503)
-            self.assertEqual(
-                answer.body.decode(), f"{PLACE}1 concurrent scrapes of this target already\n"
-            )
             self.assertIs(self.outbound.last, asked)
             if status == 200:
                 response, _ = self.respond()
                 response.finish()
             else:
                 self.fail_with(Unreachable("x"))
-            first.wire_bytes()
-        self.assertEqual(self.counted("busy"), 2)
+            self.assertEqual(first.answer().status, status)
+            self.assertIsNot(self.outbound.last, asked)
+            response, _ = self.respond()
+            response.finish()
+            self.assertEqual(self.caller.answer().status, 200)
         self.assert_over()
+
+    def test_one_too_many_has_its_deadline(self) -> None:
+        """503, since the target was not even asked."""
+        self.new_caller().send("GET", PATH)
+        self.begin()
+        self.clock.advance(9.75)
+        answer = self.caller.answer()
+        self.assertEqual(answer.status, 503)
+        self.assertIn(b"no scrape slot became free within", answer.body)
 
 
 class HostLimitTests(ErrorTestCase):

@@ -18,6 +18,7 @@ class ReadTests(SynchronousTestCase):
             (b"http://web-1:9100/metrics", ("http", "web-1", 9100, "/metrics", "")),
             (b"HTTP://Web-1/m?a=b?c", ("http", "Web-1", 80, "/m", "a=b?c")),
             (b"https://web-1", ("https", "web-1", 443, "/", "")),
+            (b"http://[2001:db8::1]:9100/", ("http", "2001:db8::1", 9100, "/", "")),
             (b"http://10.0.0.7:1?x", ("http", "10.0.0.7", 1, "/", "x")),
             (b"http://web-1//a/../b%2F", ("http", "web-1", 80, "//a/../b%2F", "")),
         ):
@@ -27,7 +28,7 @@ class ReadTests(SynchronousTestCase):
         """Whatever has user names, fragments, other schemes, or is no host."""
         for uri in (
             *(b"http://", b"http:///x", b"http://u@h/", b"http://u:p@h/", b"http://h/#f"),
-            *(b"ftp://h/", b"http://h:0/", b"http://h:65536/", b"http://h:x/", b"http://[::1]/"),
+            *(b"ftp://h/", b"http://h:0/", b"http://h:65536/", b"http://h:x/", b"http://::1/"),
             *(b"web-1:9100", b"/http://h/", b"http://h:/", b"http://\xff/"),
         ):
             self.assertIsNone(read_absolute(uri), uri)

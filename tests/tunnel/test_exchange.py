@@ -239,11 +239,14 @@ class ListTests(ExchangeTestCase):
 
 class HostNameTests(SynchronousTestCase):
     def test_names_of_hosts(self) -> None:
-        """RFC 1123: letters, digits and hyphens, not at the ends, at most 63 in a label."""
-        for name in ("web-1", "WEB.example.org", "10.0.0.7", "x" * 63, "9to5.example"):
+        """As containers have them too, and addresses; at most 63 characters in a label."""
+        for name in (
+            *("web-1", "WEB.example.org", "10.0.0.7", "x" * 63, "9to5.example"),
+            *("web_1", "_web", "web-", "web.", "2001:db8::1"),
+        ):
             assert is_host_name(name), name
         for name in (
-            *("", "-web", "web-", "web_1", "web..org", ".web", "web.", "a b", "a/b", "web:80"),
+            *("", "-web", "web..org", ".web", "web..", "a b", "a/b", "web:80", "fe80::1%lo"),
             *("x" * 64, ".".join(["x" * 60] * 5), "wéb", "web\n", "[::1]"),
         ):
             assert not is_host_name(name), name

@@ -100,12 +100,12 @@ class PushProx:
         doc="how long after a start the source waits for its clients before it delivers",
     )
     poll_max_age: float = setting(
-        positive_duration,
-        default=300.0,
-        doc="a poll is answered after this time at the latest; make it shorter than the idle "
-        "time-out of a load balancer on the way",
+        duration,
+        default=0.0,
+        doc="a poll is answered after this time at the latest, 0: never without a scrape; make it "
+        "shorter than the idle time-out of a load balancer on the way",
     )
     max_clients: int = setting(positive, default=10_000, doc="clients at a time")
     max_waiting: int = setting(
-        positive, default=32, doc="scrapes of one client that may wait for its poll"
+        positive, default=1024, doc="scrapes of one client that may wait for its poll"
     )

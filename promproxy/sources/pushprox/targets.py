@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,10 +11,13 @@ from attrs import frozen
 from promproxy.sources.pushprox.settings import AllowRule, TargetRule
 from promproxy.targets.ids import safe_id, short_hash
 from promproxy.targets.labels import passed_labels
+from promproxy.targets.netloc import bracketed
 from promproxy.targets.target import Dropped, Target
 
 #: Asks the client to scrape by https, as in cmd/client/main.go of PushProx.
 SCHEME_PARAMETER = "_scheme"
+
+_CLIENT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]+(?:[/~].*)?")
 
 
 @frozen(kw_only=True)
@@ -57,7 +61,7 @@ def targets_of_client(fqdn: str, rules: ClientRules) -> Iterator[Target | Droppe
             port=rule.port,
             path=path,
             query=query,
-            instance=f"{fqdn}:{rule.port}{shown_path}{suffix}",
+            instance=f"{bracketed(fqdn)}:{rule.port}{shown_path}{suffix}",
             labels=labels,
             is_tunnelled=True,
         )
@@ -71,7 +75,7 @@ def requested_target(
     if (SCHEME_PARAMETER, "https") in parameters:
         scheme = "https"
         query = urlencode([pair for pair in parameters if pair[0] != SCHEME_PARAMETER])
-    name = f"{scheme}:{fqdn}:{port}{path}" + (f"~{short_hash(query)}" if query else "")
+    name = f"{scheme}:{bracketed(fqdn)}:{port}{path}" + (f"~{short_hash(query)}" if query else "")
     return Target(
         id=safe_id(f"{source}/{name}"),
         source=source,
@@ -80,9 +84,15 @@ def requested_target(
         port=port,
         path=path,
         query=query,
-        instance=f"{fqdn}:{port}",
+        instance=f"{bracketed(fqdn)}:{port}",
         is_tunnelled=True,
     )
+
+
+def client_in_id(target_id: str, source: str) -> str | None:
+    """The client whose target of a source has this id; None where it is none."""
+    match = _CLIENT.fullmatch(target_id.removeprefix(f"{source}/"))
+    return match[1].strip("[]") if match is not None and target_id.startswith(source) else None
 
 
 def listed_id(target: Target) -> str:
@@ -97,7 +107,7 @@ def is_same_place(one: Target, other: Target) -> bool:
 
 def _id(source: str, fqdn: str, port: int, path: str, query: str) -> str:
     suffix = f"~{short_hash(query)}" if query else ""
-    return safe_id(f"{source}/{fqdn}:{port}{path}{suffix}")
+    return safe_id(f"{source}/{bracketed(fqdn)}:{port}{path}{suffix}")
 
 
 def _labels(rule: TargetRule, fqdn: str, groups: Mapping[str, str]) -> Mapping[object, object]:

@@ -5,14 +5,34 @@ Source of names and labels: PushProx, cmd/proxy/main.go and cmd/proxy/coordinato
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 
 from attrs import define, field
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from promproxy.tunnel.agent import TunnelAgent
+
+#: Seconds; those of Go's client library, and so of PushProx.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BOUNDS = [*(floatToGoString(bound) for bound in BUCKETS), "+Inf"]
+
+
+@define
+class _Durations:
+    """``counts`` is by bucket, the last one without a bound."""
+
+    counts: list[int] = field(factory=lambda: [0] * len(_BOUNDS))
+    seconds: float = 0.0
 
 
 @define(eq=False)
@@ -20,40 +40,27 @@ class TunnelMetrics(Collector):
     """Part of the own metrics while a pushprox source is configured."""
 
     _tunnel: TunnelAgent
-    _requests: Counter = field(init=False)
-    _durations: Histogram = field(init=False)
-    _proxied: Counter = field(init=False)
+    _requests: dict[tuple[str, int], int] = field(init=False)
+    _durations: dict[str, _Durations] = field(factory=dict, init=False)
+    _proxied: dict[int, int] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._requests = Counter(
-            "pushprox_http_requests_total",
-            "Requests of PushProx clients that were answered.",
-            ("code", "path"),
-            registry=None,
-        )
-        self._durations = Histogram(
-            "pushprox_http_duration_seconds",
-            "Time that answers to PushProx clients took.",
-            ("path",),
-            registry=None,
-        )
-        self._proxied = Counter(
-            "pushproxy_proxied_requests_total",
-            "Requests in absolute form, as of proxy_url, that were answered.",
-            ("code",),
-            registry=None,
-        )
-        for code, path in (("200", "/poll"), ("408", "/poll"), ("200", "/push"), ("500", "/push")):
-            self._requests.labels(code, path)
+        # Those that are there from the start, as with PushProx.
+        shown = (("/poll", 200), ("/poll", 408), ("/push", 200), ("/push", 500))
+        self._requests = dict.fromkeys(shown, 0)
 
     def answered(self, path: str, code: int, seconds: float) -> None:
-        """A client has got its answer."""
-        self._requests.labels(str(code), path).inc()
-        self._durations.labels(path).observe(seconds)
+        """A client has got its answer. Two of these per scrape, so they are plain additions."""
+        self._requests[path, code] = self._requests.get((path, code), 0) + 1
+        durations = self._durations.get(path)
+        if durations is None:
+            durations = self._durations[path] = _Durations()
+        durations.counts[bisect_left(BUCKETS, seconds)] += 1
+        durations.seconds += seconds
 
     def proxied(self, code: int) -> None:
         """A request in absolute form was answered."""
-        self._proxied.labels(str(code)).inc()
+        self._proxied[code] = self._proxied.get(code, 0) + 1
 
     def collect(self) -> Iterable[Metric]:
         tunnel = self._tunnel
@@ -75,8 +82,31 @@ class TunnelMetrics(Collector):
         )
         redelivered.add_metric([], tunnel.redelivered)
         yield redelivered
-        for own in (self._requests, self._durations, self._proxied):
-            yield from own.collect()
+        requests = CounterMetricFamily(
+            "pushprox_http_requests",
+            "Requests of PushProx clients that were answered.",
+            labels=("code", "path"),
+        )
+        for (path, code), count in self._requests.items():
+            requests.add_metric([str(code), path], count)
+        yield requests
+        durations = HistogramMetricFamily(
+            "pushprox_http_duration_seconds",
+            "Time that answers to PushProx clients took.",
+            labels=("path",),
+        )
+        for path, one in self._durations.items():
+            buckets = list(zip(_BOUNDS, accumulate(one.counts), strict=True))
+            durations.add_metric([path], buckets, one.seconds)
+        yield durations
+        proxied = CounterMetricFamily(
+            "pushproxy_proxied_requests",
+            "Requests in absolute form, as of proxy_url, that were answered.",
+            labels=("code",),
+        )
+        for code, count in self._proxied.items():
+            proxied.add_metric([str(code)], count)
+        yield proxied
 
     def watch(self, registry: CollectorRegistry, is_wanted: bool) -> None:
         """Be part of a registry, or not any more."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -19,6 +21,8 @@ from promproxy.sources.pushprox.targets import (
 from promproxy.targets.target import Target
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.web.pushprox.metrics import TunnelMetrics
+
+REMEMBERED = 4096
 
 
 class ProxiedResource(Resource):
@@ -41,19 +45,22 @@ class ProxiedResource(Resource):
         self._scrapes = scrapes
         self._metrics = metrics
         self.rules = rules
+        # A Prometheus asks for the same again and again.
+        self._read = lru_cache(REMEMBERED)(read_absolute)
+        self._wanted = lru_cache(REMEMBERED)(self._requested)
 
     def render_GET(self, request: CallerRequest) -> bytes | int:
         """The client's answer. HEAD comes here too."""
         request.notifyFinish().addCallbacks(
             lambda _: self._metrics.proxied(request.code), lambda _: None
         )
-        uri = read_absolute(request.uri)
+        uri = self._read(request.uri)
         if uri is None:
             return plain_answer(
                 request, 400, "no URL of a client, such as http://host:9100/metrics"
             )
         client = self._tunnel.find(uri.host)
-        if client is None:
+        if client is None and not self._tunnel.is_starting:
             missing = self._registry.pending_sources(self.rules.source)
             if missing:
                 return not_ready_answer(request, missing)
@@ -62,13 +69,18 @@ class ProxiedResource(Resource):
             return plain_answer(
                 request, 403, f"port {uri.port} with {uri.path} is not allowed (see allow)"
             )
-        self._scrapes.proxy(self._target(client.name, uri), request)
+        self._scrapes.proxy(self._target(uri.host if client is None else client.name, uri), request)
         return NOT_DONE_YET
 
     def _target(self, name: str, uri: AbsoluteUri) -> Target:
         """The listed target that is the same, else one that only this request knows."""
+        wanted, id_if_listed = self._wanted(name, uri)
+        listed = self._registry.snapshot.by_id.get(id_if_listed)
+        return listed if listed is not None and is_same_place(listed, wanted) else wanted
+
+    def _requested(self, name: str, uri: AbsoluteUri) -> tuple[Target, str]:
+        """What is asked for, and the id that it has where it is listed."""
         wanted = requested_target(
             self.rules.source, name, uri.port, uri.path, uri.query, uri.scheme
         )
-        listed = self._registry.snapshot.by_id.get(listed_id(wanted))
-        return listed if listed is not None and is_same_place(listed, wanted) else wanted
+        return wanted, listed_id(wanted)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from promproxy.errors import BadUpstream, CutShort, UnknownScrape
-from promproxy.server.answers import plain_answer
+from promproxy.server.answers import for_pushprox, plain_answer
 from promproxy.server.request import CallerRequest
 from promproxy.tunnel.agent import TunnelAgent
 from promproxy.web.pushprox.metrics import TunnelMetrics
+
+_NO_BODY = b"Content-Length: 0\r\n"
 
 
 class TunnelResource(Resource):
@@ -33,23 +35,15 @@ class TunnelResource(Resource):
         self.metrics = metrics
         self.clock = clock
 
-    def answering(self, request: CallerRequest, answer: Deferred[None]) -> int:
-        """The answer comes later, when this fires; a failure is a bug."""
-        answer.addErrback(request.processingFailed)
-        return NOT_DONE_YET
-
-    def count(self, request: CallerRequest) -> None:
-        """Count the answer once it has been sent."""
-        began = self.clock.seconds()
-        request.notifyFinish().addCallbacks(
-            lambda _: self.metrics.answered(self.path, request.code, self.clock.seconds() - began),
-            lambda _: None,
-        )
-
-    def finish(self, request: CallerRequest, status: int, text: str) -> None:
-        """Answer with a line of text."""
-        request.write(plain_answer(request, status, text))
+    def finish(self, request: CallerRequest, began: float, status: int, text: str) -> None:
+        """Answer with a line of text a request that came at that moment of the clock."""
+        request.write(plain_answer(request, status, for_pushprox(request.path, text)))
         request.finish()
+        self.count(status, began)
+
+    def count(self, status: int, began: float) -> None:
+        """A request that came at that moment has been answered."""
+        self.metrics.answered(self.path, status, self.clock.seconds() - began)
 
     def render_HEAD(self, request: Request) -> bytes:
         """Twisted would look for a `render_GET`."""
@@ -63,27 +57,29 @@ class PushResource(TunnelResource):
 
     def render_POST(self, request: CallerRequest) -> int:
         """200 once it has gone on; 500 and why where nobody waits for it, or it is no answer."""
-        self.count(request)
-        return self.answering(request, Deferred.fromCoroutine(self._answer(request)))
-
-    async def _answer(self, request: CallerRequest) -> None:
+        began = self.clock.seconds()
         if request.body is None:
-            self.finish(request, 500, "nothing was pushed")
-            return
+            self.finish(request, began, 500, "nothing was pushed")
+            return NOT_DONE_YET
         pushed = self.tunnel.pushed(request.caller.identity)
         request.body.deliver(pushed)
-        refused = ""
-        try:
-            await pushed.done
-        except (UnknownScrape, BadUpstream, CutShort) as error:
-            refused = str(error)
-        if request.is_gone:
-            return
-        if refused:
-            self.finish(request, 400 if request.body.is_malformed else 500, refused)
-        else:
-            request.setHeader(b"Content-Length", b"0")
+        pushed.done.addCallbacks(
+            self._passed_on, self._refused, (request, began), {}, (request, began)
+        )
+        pushed.done.addErrback(request.processingFailed)
+        return NOT_DONE_YET
+
+    def _passed_on(self, _result: None, request: CallerRequest, began: float) -> None:
+        if not request.is_gone:
+            request.pass_on(_NO_BODY, has_length=True)
             request.finish()
+            self.count(200, began)
+
+    def _refused(self, failure: Failure, request: CallerRequest, began: float) -> None:
+        failure.trap(UnknownScrape, BadUpstream, CutShort)
+        if not request.is_gone:
+            is_malformed = request.body is not None and request.body.is_malformed
+            self.finish(request, began, 400 if is_malformed else 500, str(failure.value))
 
 
 class ClientsResource(TunnelResource):
@@ -96,13 +92,14 @@ class ClientsResource(TunnelResource):
 
     def render_GET(self, request: CallerRequest) -> bytes:
         """A JSON array, of which each client is a group."""
-        self.count(request)
+        began = self.clock.seconds()
         request.setHeader(b"Content-Type", b"application/json")
         self.tunnel.expire()
         if self._version != self.tunnel.version:
             groups = [{"targets": [name], "labels": None} for name in self.tunnel.names()]
             self._document = json.dumps(groups, separators=(",", ":")).encode() + b"\n"
             self._version = self.tunnel.version
+        self.count(200, began)
         return self._document
 
     def render_HEAD(self, request: Request) -> bytes:

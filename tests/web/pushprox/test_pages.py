@@ -375,8 +375,15 @@ class PollTests(PushProxTestCase):
         self.scrape()
         self.fetched(newer)
 
+    def test_held_without_an_end(self) -> None:
+        """An idle client that is well has no errors to log."""
+        client = self.poll()
+        self.pass_time(86400)
+        self.assertEqual(client.wire_bytes(), b"")
+
     def test_too_old(self) -> None:
         """408, so that load balancers do not cut it; the client stays registered."""
+        self.reload("sources: [{name: nat, pushprox: {poll_max_age: 5m}}]")
         client = self.poll()
         self.pass_time(299)
         self.assertEqual(client.wire_bytes(), b"")
@@ -388,6 +395,38 @@ class PollTests(PushProxTestCase):
         """400."""
         for name in ("", "a b", "-x", "x" * 300, "web\r\nx"):
             self.assertEqual(self.poll(name).answer().status, 400, name)
+
+    def test_names_that_containers_have(self) -> None:
+        """Each is scraped by the URL that its client expects."""
+        for name, host in (
+            ("docker_compose_app_1", "docker_compose_app_1"),
+            ("web-1.example.", "web-1.example."),
+            ("2001:db8::1", "[2001:db8::1]"),
+        ):
+            client = self.poll(name)
+            scrape = self.scrape(f"http://{host}:9100/metrics")
+            fetched = self.fetched(client)
+            self.assertEqual(fetched.url, f"http://{host}:9100/metrics")
+            self.assert_pushed(Responses(fetched.id).counted())
+            self.assert_scraped(scrape)
+        self.pass_time(2)
+        self.assertIn("[2001:db8::1]:9100", self.listed())
+
+    def test_refusals_as_the_client_logs_them(self) -> None:
+        """Go reports what stands behind the second blank as a malformed version."""
+        body = self.poll("a b").answer().body.decode()
+        self.assertEqual(
+            body.split(" ", 2)[2], "the body of a poll is the name or the address of a host\n"
+        )
+
+    def test_refusals_are_logged_once_per_name(self) -> None:
+        with capturedLogs() as events:
+            for name in ("a b", "a b", "c d"):
+                self.poll(name)
+        names = [event["name"] for event in events if "name" in event]
+        self.assertEqual(names, ["'a b'", "'c d'"])
+
+    def test_name_that_is_too_long(self) -> None:
         self.assertEqual(self.poll("x" * 2000).answer().status, 413)
         self.assertEqual(self.clients(), [])
 
@@ -530,11 +569,42 @@ class StartTests(PushProxTestCase):
         client = self.poll()
         self.pass_time(9.9)
         self.assertEqual(self.caller().get("/-/ready").status, 503)
-        self.assertEqual(self.scrape("http://web-2:9100/metrics").answer().status, 503)
+        late = self.scrape("http://web-2:9100/metrics")
         self.scrape(PROXIED)
         self.fetched(client)
+        self.assertEqual(late.wire_bytes(), b"")
         self.pass_time(0.1)
         self.assertEqual(self.listed(), ["web-1:9100"])
+        answer = late.answer()
+        self.assertEqual(answer.status, 502)
+        self.assertIn(b"its client has not come back since the start", answer.body)
+
+    def test_client_that_is_there_is_scraped_at_once(self) -> None:
+        """On both paths, although the document is still held back."""
+        for path in (TARGET, PROXIED):
+            client = self.poll()
+            scrape = self.scrape(path)
+            fetched = self.fetched(client)
+            self.assert_pushed(Responses(fetched.id).counted())
+            self.assert_scraped(scrape)
+        self.assertEqual(self.scrape(f"{TARGET}x").answer().status, 503)
+
+    def test_scrape_waits_for_the_first_poll_of_its_client(self) -> None:
+        for path in (TARGET, PROXIED):
+            self.daemon = self.start(self.config)
+            scrape = self.scrape(path)
+            self.assertEqual(scrape.wire_bytes(), b"")
+            self.assertEqual(self.clients(), [])
+            fetched = self.fetched(self.poll("WEB-1."))
+            self.assert_pushed(Responses(fetched.id).counted())
+            self.assert_scraped(scrape)
+
+    def test_scrape_that_nobody_polls_for_in_time(self) -> None:
+        scrape = self.scrape(PROXIED, seconds="5")
+        self.pass_time(4.8)
+        answer = scrape.answer()
+        self.assertEqual(answer.status, 504)
+        self.assertIn(b"its client has not polled since the start", answer.body)
 
 
 class AbsoluteFormTests(PushProxTestCase):
@@ -561,7 +631,7 @@ class AbsoluteFormTests(PushProxTestCase):
 
     def test_no_url_of_a_client(self) -> None:
         """400."""
-        for uri in ("http://u:p@web-1/", "ftp://web-1/", "http://web-1:0/", "http://[::1]:9/"):
+        for uri in ("http://u:p@web-1/", "ftp://web-1/", "http://web-1:0/", "http://::1:9/"):
             self.assertEqual(self.scrape(uri).answer().status, 400, uri)
 
     def test_what_is_not_allowed(self) -> None:
