@@ -243,7 +243,7 @@ class _RegistryCollector(Collector):
         )
         left_out = _gauge(
             "source_left_out",
-            "Apps that are no targets in a source's last good refresh, by reason.",
+            "Apps left out of a source's last good refresh, by reason.",
             "source",
             "reason",
         )
@@ -265,7 +265,7 @@ class _RegistryCollector(Collector):
         )
         restored = _gauge(
             "source_restored",
-            "Whether a source's targets are those that were saved before a restart.",
+            "Whether a source's targets were saved before a restart.",
             "source",
         )
         for name, state in states.items():

@@ -66,14 +66,14 @@ class CheckTests(CommandTestCase):
         self.assertEqual(status, 0)
         self.assertEqual(
             err,
-            f"{self.file}: warning: vms: paths: {folder}/x/*.yml: there is no folder {folder}/x\n",
+            f"{self.file}: warning: vms: paths: {folder}/x/*.yml: no such folder: {folder}/x\n",
         )
 
     def test_file_without_sources(self) -> None:
         """Is one to begin with, or was cut short: it says so."""
         status, out, err = self.check("")
         self.assertEqual(status, 0)
-        self.assertIn("warning: there are no sources: nothing is listed", out + err)
+        self.assertIn("warning: no sources: only promproxy itself", out + err)
 
     def test_bad_file(self) -> None:
         """One line with the place, as twistd would say it, and a failure."""
@@ -84,7 +84,7 @@ class CheckTests(CommandTestCase):
 
     def test_what_only_building_shows(self) -> None:
         for content, message in (
-            ("listen: ['nonsense:1']", "listen: 'nonsense:1' is no endpoint"),
+            ("listen: ['nonsense:1']", "listen: 'nonsense:1' is not an endpoint"),
             ("outbound: {x: {tls_config: {ca_file: /nowhere/ca.pem}}}", "/nowhere/ca.pem"),
         ):
             status, _, err = self.check(content)
@@ -100,7 +100,7 @@ class CheckTests(CommandTestCase):
                 "tls_server_config: {cert_file: no.pem, key_file: no.pem}",
                 f"cannot read {web.parent}/no.pem: ",
             ),
-            ("", "roles: nobody can have one: there are neither tokens nor"),
+            ("", "roles: no caller can have one: there are no tokens, no"),
         ):
             web.write_text(content)
             self.file = Path(self.mktemp()).absolute()
@@ -155,7 +155,7 @@ class SyncTests(CommandTestCase):
             (("--interval", "60", url, file), "expected a duration such as 30s, 500ms or 1h30m"),
             (("--timeout", "0s", url, file), "expected more than 0"),
             (("--max-size", "x", url, file), "expected a size such as 512KB or 10MB"),
-            (("--mode", "rw", url, file), "'rw' is no mode such as 644 or 640"),
+            (("--mode", "rw", url, file), "'rw' is not a mode such as 644 or 640"),
             (("--metrics-file", "x.txt", url, file), "'x.txt' must end in .prom, as node_exporter"),
         ):
             status, _, err = self.run_command("sync", *arguments)

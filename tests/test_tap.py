@@ -60,7 +60,7 @@ class OptionsTests(SynchronousTestCase):
         """An endpoint that is none, for example."""
         options = self.parse("listen: ['nonsense:1']")
         error = self.assertRaises(SystemExit, makeService, options)
-        self.assertTrue(str(error).startswith("promproxy: listen: 'nonsense:1' is no endpoint"))
+        self.assertTrue(str(error).startswith("promproxy: listen: 'nonsense:1' is not an endpoint"))
 
 
 class PluginTests(SynchronousTestCase):

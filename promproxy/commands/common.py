@@ -16,7 +16,7 @@ from promproxy.errors import PromproxyError
 def count(text: str) -> int:
     """A whole number of at least 0. Raises ArgumentTypeError."""
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 
@@ -24,7 +24,7 @@ def port(text: str) -> int:
     """A port's number. Raises ArgumentTypeError."""
     number = count(text)
     if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
     return number
 
 

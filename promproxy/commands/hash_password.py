@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 def _cost(text: str) -> int:
     cost = count(text)
     if cost not in _COSTS:
-        raise ArgumentTypeError(f"{text!r} is no cost from {_COSTS[0]} to {_COSTS[-1]}")
+        raise ArgumentTypeError(f"{text!r} is not a cost from {_COSTS[0]} to {_COSTS[-1]}")
     return cost
 
 

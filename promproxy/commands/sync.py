@@ -119,7 +119,7 @@ def _mode(text: str) -> int:
     except ValueError:
         mode = -1
     if not 0 <= mode <= 0o777:
-        raise ArgumentTypeError(f"{text!r} is no mode such as 644 or 640")
+        raise ArgumentTypeError(f"{text!r} is not a mode such as 644 or 640")
     return mode
 
 

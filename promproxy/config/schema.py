@@ -75,12 +75,12 @@ class Config:
     open_admin: bool = setting(
         boolean,
         default=False,
-        doc="where there are no users: callers from other hosts may refresh and reload too",
+        doc="without users: let callers from other hosts refresh and reload too",
     )
     open_pages: tuple[str, ...] = setting(
         list_of(one_of(*OPENABLE)),
         default=("healthy", "ready"),
-        doc="pages that nobody needs a permission for, users or not",
+        doc="pages that need no permission, even with users",
     )
     roles: tuple[Role, ...] = setting(
         list_of(section(Role)),

@@ -28,7 +28,7 @@ def make_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
             raise ValueError("a port is at most 65535")
     except Exception as error:  # each endpoint's parser raises what it likes
         raise ConfigError(
-            f"listen: {description!r} is no endpoint, such as tcp:8080 or "
+            f"listen: {description!r} is not an endpoint such as tcp:8080 or "
             r"tcp6:8080:interface=\:\:1: "
             f"{error}"
         ) from error

@@ -189,7 +189,7 @@ def _naming(place: str) -> Iterator[None]:
 def _warnings(config: schema.Config) -> Iterator[str]:
     """What is not wrong, but hardly meant."""
     if not config.sources:  # such as a file that was cut short
-        yield "there are no sources: nothing is listed but promproxy itself"
+        yield "no sources: only promproxy itself is listed"
 
 
 def referenced_digests(settings: object) -> dict[Path, bytes]:

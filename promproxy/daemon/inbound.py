@@ -33,9 +33,9 @@ def make_access(config: schema.Config, web: WebFile) -> Access:
     has_tokens = any(role.tokens for role in roles)
     if roles and not (web.basic_auth_users or has_tokens or verifies_certificates(web)):
         raise ConfigError(
-            "roles: nobody can have one: there are neither tokens nor users nor client "
-            "certificates that are verified; give tokens, or name a web configuration file that "
-            "has some of the others (--web-config-file)"
+            "roles: no caller can have one: there are no tokens, no users and no client "
+            "certificates that are verified; add tokens, or a web configuration file that "
+            "has users or verifies certificates (--web-config-file)"
         )
     return Access(
         roles=roles,
@@ -231,10 +231,10 @@ class Inbound:
         access = self._settings.access
         if access.is_open:
             log.warn(
-                "there are no users: whoever reaches promproxy can read and scrape all targets, "
+                "no users are configured: every caller can read and scrape all targets, "
                 "and {whom} can reload it (see {page})",
                 page=manual_page("web-config.md"),
-                whom="anybody" if access.open_admin else "callers on this host",
+                whom="every caller" if access.open_admin else "callers on this host",
             )
 
     def _watch(self, files: Iterable[Path]) -> None:

@@ -156,7 +156,7 @@ def forbid_core_dumps() -> None:
 
 
 def _no_file() -> schema.Config:
-    raise ConfigError("there is no configuration file to read again")
+    raise ConfigError("no configuration file to reload")
 
 
 def make_daemon(

@@ -79,7 +79,7 @@ def _head(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         head = None
     if not isinstance(head, dict) or "promproxy_state" not in head:
-        raise StateError("it is no state of promproxy")
+        raise StateError("it is not a saved state of promproxy")
     return head
 
 
@@ -177,7 +177,7 @@ def read_state(folder: Path, source: str) -> Saved | None:
         if not os.path.lexists(path):
             return None
         if not path.is_file():
-            raise StateError("it is no regular file")
+            raise StateError("it is not a regular file")
         saved = Saved(decode(path.read_bytes()), path.stat().st_mtime)
         if saved.state.source != source:
             raise StateError(f"it is that of the source {saved.state.source!r}")

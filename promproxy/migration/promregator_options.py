@@ -12,7 +12,7 @@ from attrs import frozen
 
 from promproxy.migration.spring import spelling
 
-_NO_CACHE = "there is no cache of its own: each refresh asks for whole lists, in few requests"
+_NO_CACHE = "there is no cache: each refresh reads whole lists, in few requests"
 _NO_POOL = "one thread serves all connections, and there is nothing to size"
 _BULK = "requests are other ones, for whole lists; cloud_foundry.timeout is for one of them, 30s"
 _DEADLINE = "the deadline of a scrape, which Prometheus names, covers all of its parts"
@@ -136,7 +136,7 @@ OPTIONS = (
     Option("promregator.endpoint.auth", "open_pages"),
     Option("promregator.metrics.auth", "open_pages"),
     Option("promregator.cache.invalidate.auth", "open_pages"),
-    Option("promregator.authentication.basic.*", why="users stand in the web configuration file"),
+    Option("promregator.authentication.basic.*", why="users are in the web configuration file"),
     Option("promregator.scraping.maxProcessingTime", "scrape.max_timeout"),
     Option("promregator.endpoint.maxProcessingTime", "scrape.max_timeout"),
     Option("promregator.scraping.proxy.host", "outbound.*.proxy_url"),
@@ -156,7 +156,7 @@ OPTIONS = (
     Option("promregator.workaround.dnscache.timeout", why="no answer of DNS is kept"),
     Option("server.port", "listen"),
     Option("server.address", "listen"),
-    Option("server.*", why=f"{_SPRING}; TLS stands in the web configuration file"),
+    Option("server.*", why=f"{_SPRING}; TLS is in the web configuration file"),
     Option("spring.*", why=_SPRING),
     Option("management.*", why=_SPRING),
     Option("logging.*", why="the log has one level, and says each change of state once"),

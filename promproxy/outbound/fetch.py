@@ -85,7 +85,7 @@ class Fetcher:
             response.deliverBody(body)
         except ResponseFailed as error:
             body.give_up()
-            raise BadUpstream("the answer is no valid gzip") from error
+            raise BadUpstream("the answer is not valid gzip") from error
         return Answer(response.code, response.headers, await body.whole)
 
 

@@ -98,7 +98,7 @@ class Connection:
     no_proxy: NoProxy = setting(
         no_proxy,
         default=NoProxy(),
-        doc="what is reached without the proxy",
+        doc="hosts to connect to without the proxy",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -31,12 +31,12 @@ class ScrapeSettings:
     body_size_limit: int = setting(
         size, default=0, doc="a larger answer is refused or cut short; 0: none is"
     )
-    max_concurrent: int = setting(positive, default=1024, doc="scrapes at a time, in all")
+    max_concurrent: int = setting(positive, default=1024, doc="scrapes at a time")
     max_concurrent_per_host: int = setting(
-        positive, default=128, doc="scrapes at a time of one host and port"
+        positive, default=128, doc="scrapes at a time for one host and port"
     )
     max_concurrent_per_target: int = setting(
-        positive, default=4, doc="scrapes at a time of one target"
+        positive, default=4, doc="scrapes at a time for one target"
     )
 
     def deadline_in(self, header: bytes | None) -> float:

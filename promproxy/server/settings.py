@@ -82,7 +82,9 @@ class TlsServer(PemFiles):
     cert_file: Path = setting(path, doc="the certificate, with its chain")
     key_file: Path = setting(path, doc="its key")
     client_auth_type: str = setting(
-        one_of(*CLIENT_AUTH_TYPES), default="NoClientCert", doc="what is asked of callers"
+        one_of(*CLIENT_AUTH_TYPES),
+        default="NoClientCert",
+        doc="which certificates callers must show",
     )
     client_ca_file: Path | None = setting(path, default=None, doc="who signs callers' certificates")
     client_allowed_sans: tuple[str, ...] = setting(
@@ -223,7 +225,7 @@ class Role:
 
     def __attrs_post_init__(self) -> None:
         if not (self.users or self.tokens or self.client_sans):
-            raise ValueError("a role is for somebody: give users, tokens or client_sans")
+            raise ValueError("a role needs users, tokens or client_sans")
         if not self.permissions:
             raise ValueError("permissions: name at least one")
         if ("tunnel" in self.permissions) != bool(self.fqdns):

@@ -52,14 +52,14 @@ def compose(content: str, file: Path) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark is not None else 1
-        raise ConfigError(f"{file}:{line}: no valid YAML: {_problem(error)}") from error
+        raise ConfigError(f"{file}:{line}: invalid YAML: {_problem(error)}") from error
     except yaml.reader.ReaderError as error:
         line = content.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{file}:{line}: no valid YAML: a control character") from error
+        raise ConfigError(f"{file}:{line}: invalid YAML: a control character") from error
     except RecursionError as error:
         raise ConfigError(f"{file}: nested too deeply") from error
     except (ValueError, OverflowError) as error:  # PyYAML does not check the number
-        raise ConfigError(f"{file}: no valid YAML: an escape that is no character") from error
+        raise ConfigError(f"{file}: invalid YAML: an escape that is not a character") from error
     return node
 
 

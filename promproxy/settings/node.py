@@ -83,7 +83,7 @@ class ConfigNode:
                 self.expected("a plain key")
             child = self._at(value, key, f"{self.path}.{key.value}" if self.path else key.value)
             if key.value in found:
-                child.fail("stands here twice")
+                child.fail("appears twice")
             found[key.value] = child
         return found
 

@@ -142,7 +142,7 @@ def regex(node: ConfigNode) -> re.Pattern[str]:
     try:
         return re.compile(text(node), re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
-        node.fail(f"no valid regular expression: {error}")
+        node.fail(f"invalid regular expression: {error}")
 
 
 def boolean(node: ConfigNode) -> bool:

@@ -117,7 +117,7 @@ class FilesSource:
             rules = evolve(self._rules, labels={FILEPATH_LABEL: str(path)})
             return _Part(state, await deliver(targets_from_groups(groups, rules), self._clock))
         except (SourceError, ValueError) as error:
-            problem = str(error) if isinstance(error, SourceError) else f"no valid JSON: {error}"
+            problem = str(error) if isinstance(error, SourceError) else f"invalid JSON: {error}"
             problem = problem if str(path) in problem else f"{path}: {problem}"
             if before is not None and before.problem == problem:
                 return before
@@ -137,7 +137,7 @@ def _why_nothing(path: Path) -> str:
     folder = path.parent
     if glob.has_magic(str(folder)) or folder.is_dir():
         return "no file matches"
-    return f"there is no folder {folder}"
+    return f"no such folder: {folder}"
 
 
 def _state(path: Path) -> _FileState | SourceError:
@@ -147,7 +147,7 @@ def _state(path: Path) -> _FileState | SourceError:
         return SourceError(f"cannot read {path}: {error.strerror}")
     # To open a pipe would wait for ever, and a device such as /dev/zero has no end.
     if not S_ISREG(found.st_mode):
-        return SourceError(f"cannot read {path}: it is no regular file")
+        return SourceError(f"cannot read {path}: it is not a regular file")
     return _FileState(found.st_ino, found.st_mtime_ns, found.st_size)
 
 
@@ -169,9 +169,9 @@ def _yaml_groups(text: str, path: Path) -> Iterator[object]:
         groups = yaml_document(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        raise SourceError(f"{path}:{line}: no valid YAML: {error.problem}") from error
+        raise SourceError(f"{path}:{line}: invalid YAML: {error.problem}") from error
     except Exception as error:  # what makes values of odd tags raises whatever it likes
-        raise SourceError(f"{path}: no valid YAML: {type(error).__name__}") from error
+        raise SourceError(f"{path}: invalid YAML: {type(error).__name__}") from error
     if groups is not None and not isinstance(groups, list):
         raise SourceError(f"{path}: no list of target groups")
     return iter(groups or ())

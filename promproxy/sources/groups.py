@@ -65,14 +65,14 @@ def targets_from_groups(
     used: set[str] = set()
     for number, group in enumerate(groups, 1):
         if not isinstance(group, Mapping):
-            raise SourceError(f"group {number} is no mapping with 'targets' and 'labels'")
+            raise SourceError(f"group {number} is not a mapping with 'targets' and 'labels'")
         addresses, labels = group.get("targets"), group.get("labels") or {}
         if addresses is None:
             addresses = []
         if not isinstance(addresses, list):
-            raise SourceError(f"group {number}: 'targets' is no list")
+            raise SourceError(f"group {number}: 'targets' is not a list")
         if not isinstance(labels, Mapping):
-            raise SourceError(f"group {number}: 'labels' is no mapping")
+            raise SourceError(f"group {number}: 'labels' is not a mapping")
         size += len(addresses) * (_TARGET_BYTES + _size_of(labels))
         if size > MAX_EXPANDED_BYTES:
             raise SourceError(f"group {number}: the targets so far, with their labels, take 1 GB")

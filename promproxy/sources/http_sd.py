@@ -39,4 +39,4 @@ class HttpSdSource:
         except SourceError as error:
             raise self._client.failed(str(error)) from error
         except ValueError as error:
-            raise self._client.failed(f"the answer is no JSON array: {error}") from error
+            raise self._client.failed(f"the answer is not a JSON array: {error}") from error

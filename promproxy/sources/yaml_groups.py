@@ -53,7 +53,7 @@ def _build(node: Node, built: dict[Node, Any]) -> Any:
                     raise _error("only mappings can be merged", source)
                 merged = {**_build(source, built), **merged}  # the first one counts
         elif not isinstance(key, ScalarNode):
-            raise _error("a key is no string", key)
+            raise _error("a key is not a string", key)
         elif key.value in own:
             raise _error(f"the key {key.value[:80]!r} is there twice", key)
         else:

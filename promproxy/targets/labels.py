@@ -1,7 +1,7 @@
 """Labels that Prometheus accepts.
 
-One label with a bad name, or a value that is no string, makes Prometheus refuse a whole discovery
-document, so nothing else may ever reach it.
+One label with a bad name, or a value that is not a string, makes Prometheus refuse a whole
+discovery document, so nothing else may ever reach it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def check_own_names(labels: Mapping[str, object]) -> None:
     """Raise ValueError for a name that the configuration may not give to a label of targets."""
     for name in labels:
         if not is_label_name(name) or name.startswith("__"):
-            raise ValueError(f"labels: {name!r} is no name for a label")
+            raise ValueError(f"labels: {name!r} is not a label name")
         if name in ("instance", "job"):
             raise ValueError(f"labels: {name!r} is what Prometheus tells series apart by")
 

@@ -32,7 +32,7 @@ def own_metrics(node: ConfigNode) -> bool | tuple[str, ...]:
     addresses = list_of(host_port)(node)
     for address in addresses:
         if addresses.count(address) > 1:
-            node.fail(f"{address} stands here twice")
+            node.fail(f"{address} appears twice")
     return addresses
 
 

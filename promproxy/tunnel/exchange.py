@@ -126,7 +126,7 @@ class Exchange(Generic[P, S]):
         if client is None or not self._is_listed(client, now):
             client = self._register(poll.name, now)
         elif client.identity is not None and client.identity != poll.identity:
-            raise NameTaken(f"{poll.name} is the name of a client that somebody else runs")
+            raise NameTaken(f"{poll.name} is the name of a client with another identity")
         client.identity = poll.identity
         client.seen = now
         if client.name != poll.name:
@@ -165,7 +165,7 @@ class Exchange(Generic[P, S]):
         """A client brings an answer: whose it is. Raises UnknownScrape."""
         scrape = self._given.get(scrape_id)
         if scrape is None or scrape.identity != identity:
-            raise UnknownScrape("nobody waits for this answer, or not any more")
+            raise UnknownScrape("no scrape waits for this answer")
         self.ended(scrape)
         client = self._clients.get(_key(scrape.name))
         if client is not None:

@@ -119,7 +119,7 @@ class DiscoveryResource(Resource):
         address = self._address or valid_address(request.getHeader(b"Host") or b"")
         if address is None:
             return plain_answer(
-                request, 400, "the Host header is no address for targets; set discovery.address"
+                request, 400, "the Host header is not a usable address; set discovery.address"
             )
         rendered = self._cache.get(self._registry.snapshot, name, address)
         answering = Deferred.fromCoroutine(self._answer(request, rendered))

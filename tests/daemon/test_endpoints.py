@@ -32,12 +32,12 @@ class EndpointTests(SynchronousTestCase):
         """The message names it as it was written."""
         for text in ("8080", "tcp:http", "nonsense:1"):
             error = self.assertRaises(ConfigError, make_endpoint, MemoryReactor(), text)
-            self.assertIn(f"listen: {text!r} is no endpoint", str(error))
+            self.assertIn(f"listen: {text!r} is not an endpoint", str(error))
 
     def test_no_port(self) -> None:
         """Told when the configuration is read, not by a traceback of the socket at the start."""
         for text in ("tcp:65536", "tcp6:99999:interface=\\:\\:1", "tcp:port=99999:backlog=7"):
             error = self.assertRaises(ConfigError, make_endpoint, MemoryReactor(), text)
-            self.assertIn(f"listen: {text!r} is no endpoint", str(error))
+            self.assertIn(f"listen: {text!r} is not an endpoint", str(error))
             self.assertIn("a port is at most 65535", str(error))
         self.assertEqual(self.backlog("tcp:65535"), BACKLOG)

@@ -83,7 +83,7 @@ class AccessTests(SynchronousTestCase):
         """Are an error, since all would be refused, or thought to be."""
         for text in ("", CALLER_TLS % "RequireAnyClientCert"):
             error = self.assertRaises(ConfigError, make_access, config(ROLE), web(text))
-            self.assertIn("roles: nobody can have one", str(error))
+            self.assertIn("roles: no caller can have one", str(error))
             self.assertIn("--web-config-file", str(error))
 
     def test_tokens_are_enough(self) -> None:
@@ -210,10 +210,10 @@ class StartTests(InboundTestCase):
         """One warning says what that means."""
         for web in (None, "", "http_server_config: {headers: {X-Frame-Options: deny}}"):
             (warning,) = self.warnings(web)
-            self.assertIn("there are no users: whoever reaches promproxy can read", warning)
+            self.assertIn("no users are configured: every caller can read", warning)
             self.assertIn("and callers on this host can reload it", warning)
         (warning,) = self.warnings(None, "open_admin: true")
-        self.assertIn("and anybody can reload it", warning)
+        self.assertIn("and every caller can reload it", warning)
 
     def test_users(self) -> None:
         """No warning, but what is ignored is named."""
@@ -266,7 +266,7 @@ class ChangeTests(InboundTestCase):
         self.assertEqual(self.ask("/metrics").status, 401)
         self.write("")
         (_, warning) = self.look()
-        self.assertIn("there are no users", warning)
+        self.assertIn("no users are configured", warning)
         self.assertEqual(self.ask("/metrics").status, 200)
 
     def test_broken_one_keeps_the_old(self) -> None:
@@ -309,7 +309,7 @@ class ChangeTests(InboundTestCase):
         self.look()
         self.write("")
         (error,) = self.look()
-        self.assertIn("roles: nobody can have one", error)
+        self.assertIn("roles: no caller can have one", error)
         self.assertEqual(self.ask("/metrics").status, 401)
 
     def test_token_file(self) -> None:

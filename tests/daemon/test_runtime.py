@@ -154,7 +154,7 @@ class BadFileTests(ReloadTestCase):
         (self.folder / "ca.pem").write_text("nothing")
         told = self.refused(f"outbound: {{a: {{tls_config: {{ca_file: ca.pem}}}}}}\n{more}")
         self.assertIn(f"outbound.a: {self.folder.absolute()}/ca.pem: holds no certificate", told)
-        self.assertIn("'tcp' is no endpoint", self.refused(f"listen: [tcp]\n{more}"))
+        self.assertIn("'tcp' is not an endpoint", self.refused(f"listen: [tcp]\n{more}"))
 
     def test_secret_is_not_told(self) -> None:
         """Neither in the answer nor in the log."""

@@ -93,7 +93,9 @@ class DecodeTests(SynchronousTestCase):
     def test_foreign_file(self) -> None:
         """It says that it is no state."""
         for content in (b"", b"{}", b"[]", b"\0", b'{"a": 1, "targets": [\n]}\n', b"[" * 100_000):
-            self.assertEqual(self.refused(content), "it is no state of promproxy", content[:20])
+            self.assertEqual(
+                self.refused(content), "it is not a saved state of promproxy", content[:20]
+            )
 
     def test_other_version(self) -> None:
         content = encode(STATE).replace(b'"promproxy_state": 1', b'"promproxy_state": 2')
@@ -199,10 +201,10 @@ class ReadStateTests(SynchronousTestCase):
     def test_no_regular_file(self) -> None:
         """A pipe, which nobody may ever write to, or a folder."""
         os.mkfifo(self.path)
-        self.assertEqual(self.refused(), "it is no regular file")
+        self.assertEqual(self.refused(), "it is not a regular file")
         (self.folder / "vms.state.json.set-aside").unlink()
         self.path.mkdir()
-        self.assertEqual(self.refused(), "it is no regular file")
+        self.assertEqual(self.refused(), "it is not a regular file")
 
     def test_file_that_cannot_be_read(self) -> None:
         """It stays where it is."""
@@ -226,5 +228,6 @@ class ReadStateTests(SynchronousTestCase):
         with capturedLogs() as events:
             self.assertIsNone(read_state(self.folder, "vms"))
         self.assertEqual(
-            [event["why"] for event in events], ["it is no state of promproxy", "Permission denied"]
+            [event["why"] for event in events],
+            ["it is not a saved state of promproxy", "Permission denied"],
         )

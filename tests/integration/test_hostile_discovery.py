@@ -88,7 +88,7 @@ class HostileDiscoveryTests(SocketTestCase):
                 "endless": (endlessly(JSON + b"\r\n[", b" " * 100_000), "larger than 1048576"),
                 "slow": (sends(JSON + b"Content-Length: 9\r\n\r\n["), "no complete answer within"),
                 "bomb": (body(bomb, b"Content-Encoding: gzip"), "larger than 1048576 bytes"),
-                "notgzip": (body(b"[]" * 99, b"Content-Encoding: gzip"), "no valid gzip"),
+                "notgzip": (body(b"[]" * 99, b"Content-Encoding: gzip"), "not valid gzip"),
                 "deep": (body(DEEP), "nested too deeply"),
                 "deeper": (body(b'[{"targets": [], "labels": {"a": ' + DEEP), "nested too deeply"),
                 "number": (body(b'[{"targets": [' + b"9" * 100_000 + b"]}]"), ""),
@@ -185,8 +185,8 @@ class HostileDiscoveryTests(SocketTestCase):
                 "deep": (body(b'{"links": ' + DEEP), "it names no UAA"),
             }
             pages = {
-                "apps": (PAGE % (b"1", DEEP), "no list of the API"),
-                "huge": (PAGE % (b"1" * 5000, b"[]"), "no list of the API"),
+                "apps": (PAGE % (b"1", DEEP), "not a list of the API"),
+                "huge": (PAGE % (b"1" * 5000, b"[]"), "not a list of the API"),
                 "names": (PAGE % (b"1", json.dumps([app]).encode()), "name is longer than 1000"),
             }
             sources = [await self.foundation(name, r, b"") for name, (r, _) in roots.items()]

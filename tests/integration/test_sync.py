@@ -93,8 +93,8 @@ class OnceTests(SyncTestCase):
         for spoil, asked, reason in (
             ({"status": 503}, url, "status 503, expected 200"),
             ({"missing": 10}, url, "the answer broke off"),
-            ({"body": b'[{"targets": ["a'}, url, "the answer is no JSON array: .*"),
-            ({"body": b""}, url, "the answer is no JSON array: .*"),
+            ({"body": b'[{"targets": ["a'}, url, "the answer is not a JSON array: .*"),
+            ({"body": b""}, url, "the answer is not a JSON array: .*"),
             ({}, nobody, "connection refused"),
         ):
             with spoilt(document, spoil):

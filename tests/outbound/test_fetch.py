@@ -232,7 +232,7 @@ class FailureTests(FetcherTestCase):
             return b"this is no gzip"
 
         begun = self.begin(self.serve(answer))
-        self.assertEqual(self.fails(begun, BadUpstream), "the answer is no valid gzip")
+        self.assertEqual(self.fails(begun, BadUpstream), "the answer is not valid gzip")
 
     def test_error_of_the_agent_passes(self) -> None:
         """The outbound agent raises errors of ours already."""

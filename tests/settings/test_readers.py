@@ -124,7 +124,7 @@ class ReaderTests(SynchronousTestCase):
         assert read.regex(node_of("'a.*'")).fullmatch("Abc")
         for bad in ("'('", "'a{99999999999999999999}'", f"'{'(' * 50_000}{')' * 50_000}'", "'*'"):
             error = self.assertRaises(ConfigError, read.regex, node_of(bad))
-            assert str(error).startswith(f"{FILE}:1: no valid regular expression: "), error
+            assert str(error).startswith(f"{FILE}:1: invalid regular expression: "), error
 
 
 class SecretTests(SynchronousTestCase):

@@ -95,7 +95,7 @@ class ReadTests(FilesTestCase):
                 (
                     "selects_nothing",
                     "paths: nowhere/*.yml",
-                    f"there is no folder {self.folder}/nowhere",
+                    f"no such folder: {self.folder}/nowhere",
                 ),
                 ("selects_nothing", "paths: missing.yml", "no file matches"),
             ],
@@ -123,7 +123,7 @@ class ReadTests(FilesTestCase):
         (self.folder / "b.yml").symlink_to("/dev/zero")
         for name in ("a.yml", "b.yml"):
             error = self.error(self.source(name))
-            self.assertEqual(error, f"cannot read {name}: it is no regular file")
+            self.assertEqual(error, f"cannot read {name}: it is not a regular file")
 
 
 class ChangeTests(FilesTestCase):
@@ -219,14 +219,14 @@ class ErrorTests(FilesTestCase):
         self.check(
             "a.json",
             '[{"targets": ["a:1"}]',
-            "a.json: no valid JSON: Expecting ',' delimiter: line 1 column 20 (char 19)",
+            "a.json: invalid JSON: Expecting ',' delimiter: line 1 column 20 (char 19)",
         )
 
     def test_no_yaml(self) -> None:
         self.check(
             "a.yml",
             "- targets: [a:1]\n- targets: ]\n",
-            "a.yml:2: no valid YAML: did not find expected node content",
+            "a.yml:2: invalid YAML: did not find expected node content",
         )
 
     def test_yaml_scalars_are_strings(self) -> None:
@@ -266,11 +266,11 @@ class ErrorTests(FilesTestCase):
         lines += [f"- &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 60)]
         self.write("a.yml", "\n".join(lines))
         self.assertEqual(self.deliver(self.source("a.yml")).targets, ())
-        self.check("b.yml", "- &a\n  <<: *a\n", "b.yml: no valid YAML: RecursionError")
+        self.check("b.yml", "- &a\n  <<: *a\n", "b.yml: invalid YAML: RecursionError")
 
     def test_yaml_key_that_is_there_twice(self) -> None:
         """Prometheus refuses it too."""
-        message = "a.yml:2: no valid YAML: the key 'targets' is there twice"
+        message = "a.yml:2: invalid YAML: the key 'targets' is there twice"
         self.check("a.yml", "- targets: []\n  targets: []\n", message)
 
     def test_second_yaml_document(self) -> None:
@@ -294,13 +294,13 @@ class ErrorTests(FilesTestCase):
     def test_yaml_makes_no_objects(self) -> None:
         """Whatever a tag asks for."""
         self.write("a.yml", "- !!python/object/apply:os.getcwd []\n")
-        self.assertIn("group 1 is no mapping", self.error(self.source("*")))
+        self.assertIn("group 1 is not a mapping", self.error(self.source("*")))
 
     def test_other_shapes(self) -> None:
         """The group is named by its number."""
         self.check("a.yml", "targets: [a:1]\n", "a.yml: no list of target groups")
-        self.check("a.json", "{}", "a.json: no valid JSON: Expecting '[': line 1 column 1 (char 0)")
-        message = "a.json: group 2 is no mapping with 'targets' and 'labels'"
+        self.check("a.json", "{}", "a.json: invalid JSON: Expecting '[': line 1 column 1 (char 0)")
+        message = "a.json: group 2 is not a mapping with 'targets' and 'labels'"
         self.check("a.json", '[{"targets": []}, 7]', message)
 
     def test_no_utf_8(self) -> None:
@@ -316,7 +316,7 @@ class ErrorTests(FilesTestCase):
         )
         (self.folder / "b.json").mkdir()
         self.assertEqual(
-            self.error(self.source("b.json")), "cannot read b.json: it is no regular file"
+            self.error(self.source("b.json")), "cannot read b.json: it is not a regular file"
         )
 
     def test_one_bad_file_keeps_its_last_good_targets(self) -> None:
@@ -330,7 +330,7 @@ class ErrorTests(FilesTestCase):
         self.assertEqual(self.instances(source), ["a:1", "a:2", "b:1"])
         (remark,) = self.deliver(source).remarks
         self.assertEqual((remark.kind, remark.what), ("unreadable", str(self.folder / "b.json")))
-        self.assertIn("no valid JSON: ", remark.why)
+        self.assertIn("invalid JSON: ", remark.why)
         self.assertIn("its last good targets stay", remark.why)
         self.assertIs(self.deliver(source), self.deliver(source))
         self.write_targets("b.json", "b:2")

@@ -187,9 +187,9 @@ class TargetsFromGroupsTests(SynchronousTestCase):
     def test_groups_of_another_shape(self) -> None:
         """The whole is refused, and the group is named."""
         for group, message in (
-            ("db:9100", "group 2 is no mapping with 'targets' and 'labels'"),
-            ({"targets": "db:9100"}, "group 2: 'targets' is no list"),
-            ({"targets": [], "labels": ["a"]}, "group 2: 'labels' is no mapping"),
+            ("db:9100", "group 2 is not a mapping with 'targets' and 'labels'"),
+            ({"targets": "db:9100"}, "group 2: 'targets' is not a list"),
+            ({"targets": [], "labels": ["a"]}, "group 2: 'labels' is not a mapping"),
         ):
             error = self.assertRaises(SourceError, found_in, {"targets": []}, group)
             self.assertEqual(str(error), message)

@@ -153,11 +153,11 @@ class HttpSdTests(SynchronousTestCase):
     def test_body_that_is_no_list_of_groups_is_a_failure(self) -> None:
         """The message says what is wrong with it."""
         for body, message in (
-            (b"", "the answer is no JSON array: Expecting "),
-            (b"{}", "the answer is no JSON array: Expecting "),
-            (b"[] 2", "the answer is no JSON array: "),
-            (b"[[]]", "group 1 is no mapping with 'targets' and 'labels'"),
-            (b'[{"targets": "a:1"}]', "group 1: 'targets' is no list"),
+            (b"", "the answer is not a JSON array: Expecting "),
+            (b"{}", "the answer is not a JSON array: Expecting "),
+            (b"[] 2", "the answer is not a JSON array: "),
+            (b"[[]]", "group 1 is not a mapping with 'targets' and 'labels'"),
+            (b'[{"targets": "a:1"}]', "group 1: 'targets' is not a list"),
         ):
             self.document.body = body
             self.assertTrue(self.error().startswith(message), body)

@@ -120,9 +120,9 @@ class FollowerTests(SynchronousTestCase):
             ({"status": 302}, "status 302, expected 200"),
             ({"status": 304}, "status 304, expected 200"),
             ({"content_type": "text/html"}, "content type 'text/html', expected application/json"),
-            ({"body": b'[{"targets": ["a:1"'}, "the answer is no JSON array"),
-            ({"body": b""}, "the answer is no JSON array"),
-            ({"body": b'[{"labels": {"a-b": "c"}}]'}, "group 1: 'a-b' is no name for a label"),
+            ({"body": b'[{"targets": ["a:1"'}, "the answer is not a JSON array"),
+            ({"body": b""}, "the answer is not a JSON array"),
+            ({"body": b'[{"labels": {"a-b": "c"}}]'}, "group 1: 'a-b' is not a label name"),
             ({"body": b"[" + b" " * 1000 + b"]"}, "larger than 1000 bytes"),
         ):
             vars(self.server).update(

@@ -39,7 +39,7 @@ class LabelNameTests(SynchronousTestCase):
             assert is_label_name(name), name
 
     def test_everything_else(self) -> None:
-        """Also not what only looks like a letter, nor what is no string."""
+        """Also not what only looks like a letter, nor what is not a string."""
         for name in ("", "9a", "a-b", "a.b", "é", "a\n", "a b", "٣", None, 1, True, ("a",)):
             assert not is_label_name(name), name
 
@@ -57,7 +57,7 @@ class ProblemWithLabelTests(SynchronousTestCase):
         self.assertEqual(problem_with_label("a", "é" * 2049), "label_value_length")
 
     def test_other_problems(self) -> None:
-        """A bad name, a value that is no string, half a surrogate pair."""
+        """A bad name, a value that is not a string, half a surrogate pair."""
         self.assertEqual(problem_with_label("a-b", "x"), "label_name")
         self.assertEqual(problem_with_label("a", 1), "label_value_type")
         self.assertEqual(problem_with_label("a", None), "label_value_type")

@@ -64,11 +64,11 @@ def parse_label_selector(text: str) -> LabelSelector:
     while at < len(text) or not requirements:
         match = _REQUIREMENT.match(text, at)
         if match is None or not all(re.fullmatch(f"({_VALUE})?", v) for v in _values(match)):
-            raise ValueError(f"no valid label selector at position {at}: {text[at:]!r}")
+            raise ValueError(f"invalid label selector at position {at}: {text[at:]!r}")
         requirements.append(_requirement(match))
         at = match.end()
     if text.rstrip().endswith(","):
-        raise ValueError("no valid label selector: something must follow the last comma")
+        raise ValueError("invalid label selector: a condition must follow the last comma")
     return LabelSelector(_for_the_api(requirements), tuple(requirements))
 
 

@@ -98,7 +98,7 @@ class Lists:
             await in_slices(_read_page(JsonReader(text), page, parsers, found), self._clock)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             why = str(error) or type(error).__name__
-            raise SourceError(f"{path}: the answer is no list of the API: {why}") from error
+            raise SourceError(f"{path}: the answer is not a list of the API: {why}") from error
 
 
 def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) -> Iterator[None]:
@@ -124,7 +124,7 @@ def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) 
 
 def _whole_number(value: object) -> int:
     if not isinstance(value, int):
-        raise TypeError("total_results is no number")
+        raise TypeError("total_results is not a number")
     return value
 
 

@@ -170,23 +170,23 @@ def _guid(data: Json) -> str:
 def _text(data: Json, name: str) -> str:
     value = data[name]
     if not isinstance(value, str):
-        raise TypeError(f"{name} is no string")
+        raise TypeError(f"{name} is not a string")
     if len(value) > MAX_TEXT:
         raise TypeError(f"{name} is longer than {MAX_TEXT} characters")
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise TypeError(f"{name} is no text")
+        raise TypeError(f"{name} is not text")
     return value
 
 
 def _texts(data: Json, name: str) -> Mapping[str, str]:
     values = data.get(name) or {}
     if not all(isinstance(value, str) for value in values.values()):
-        raise TypeError(f"{name} hold something that is no string")
+        raise TypeError(f"{name} hold something that is not a string")
     found: Mapping[str, str] = values
     return found
 
 
 def _number(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} is no number")
+        raise TypeError(f"{name} is not a number")
     return value

@@ -65,7 +65,7 @@ def template(node: ConfigNode) -> str:
             if name is not None and (name not in TEMPLATE_FIELDS or spec or conversion):
                 node.expected(f"fields among {', '.join(TEMPLATE_FIELDS)}, not {{{name}}}")
     except ValueError as error:
-        node.fail(f"no valid template: {error}")
+        node.fail(f"invalid template: {error}")
     return value
 
 

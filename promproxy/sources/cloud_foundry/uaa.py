@@ -159,5 +159,5 @@ def _error_of(answer: Answer, credentials: Credentials) -> str:
         return "no reason given"
     secrets = (credentials.password.reveal(), credentials.client_secret.reveal())
     if not _WORDS.fullmatch(said) or any(secret and secret in said for secret in secrets):
-        return "the reason given is no plain text"
+        return "the reason given is not plain text"
     return said

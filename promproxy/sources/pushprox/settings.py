@@ -56,7 +56,7 @@ def _check_template(template: str, fields: tuple[str, ...]) -> None:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        raise ValueError(f"labels: {template!r} is no template: {error}") from error
+        raise ValueError(f"labels: {template!r} is not a template: {error}") from error
     for _literal, name, spec, conversion in parts:
         if name is not None and (name not in fields or spec or conversion):
             raise ValueError(f"labels: expected fields among {', '.join(fields)}, not {{{name}}}")

@@ -273,7 +273,7 @@ class GarbageTests(ListsTestCase):
         ):
             with self.subTest(text[:100]):
                 message = self.error(answer(text.encode()))
-                self.assertIn("/v3/organizations: the answer is no list of the API", message)
+                self.assertIn("/v3/organizations: the answer is not a list of the API", message)
                 self.assertEqual(len(self.pages), 1)
 
     def test_odd_characters_in_a_link(self) -> None:

@@ -325,11 +325,11 @@ class SecrecyTests(UaaTestCase):
         for said, shown in (
             ("Bad credentials", "Bad credentials"),
             ("Your account has been locked, sorry!", "Your account has been locked, sorry!"),
-            ("wrong password: secret", "the reason given is no plain text"),
-            ("Authorization: Basic Y2Y6MQ", "the reason given is no plain text"),
-            ("a%20b", "the reason given is no plain text"),
-            ("a" * 21, "the reason given is no plain text"),
-            ("a " * 10_000 + "!!", "the reason given is no plain text"),
+            ("wrong password: secret", "the reason given is not plain text"),
+            ("Authorization: Basic Y2Y6MQ", "the reason given is not plain text"),
+            ("a%20b", "the reason given is not plain text"),
+            ("a" * 21, "the reason given is not plain text"),
+            ("a " * 10_000 + "!!", "the reason given is not plain text"),
         ):
             document = {"error": "unauthorized", "error_description": said}
             message = self.error(self.keeper(answer_in_turn(answer(document, 401))))
