@@ -26,7 +26,7 @@ class StateError(PromproxyError):
 class ScrapeError(PromproxyError):
     """A scrape failed before the target's own answer began.
 
-    ``reason`` is one short phrase that may be shown to whoever asked.
+    ``reason`` is one short phrase, fit to be shown to the caller.
     """
 
     def __init__(self, reason: str) -> None:
@@ -43,7 +43,7 @@ class NoToken(ScrapeError):
 
 
 class BadUpstream(ScrapeError):
-    """The target was reached, but what it sent is no usable HTTP answer."""
+    """The target was reached, but its answer is not usable HTTP."""
 
 
 class DeadlinePassed(ScrapeError):
@@ -71,7 +71,7 @@ class PollRefused(PromproxyError):
 
 
 class NameTaken(PollRefused):
-    """The name belongs to somebody else."""
+    """The name belongs to a client with another identity."""
 
 
 class TooManyClients(PollRefused):
@@ -79,4 +79,4 @@ class TooManyClients(PollRefused):
 
 
 class UnknownScrape(PromproxyError):
-    """What a client pushes is no answer that anybody waits for."""
+    """A client pushed an answer that no scrape waits for."""

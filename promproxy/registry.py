@@ -53,8 +53,8 @@ class SourceState:
 class Registry:
     """Reads are plain attribute look-ups and never wait for a refresh.
 
-    ``on_refresh`` is told of each refresh that ended: the source's name, its seconds, and whether
-    it succeeded. ``random`` yields from [0, 1). `set_sources` says which sources there are.
+    ``on_refresh`` is called after each refresh: the source's name, its seconds, and whether it
+    succeeded. ``random`` yields from [0, 1). `set_sources` says which sources there are.
     """
 
     _clock: IReactorTime
@@ -161,9 +161,9 @@ class Registry:
         return self._clock.seconds() - state.first_asked_at >= self._startup_grace
 
     def refresh_soon(self, source: str | None = None) -> None:
-        """Someone asks for a refresh, of all sources or of one.
+        """Refresh all sources, or one, on request.
 
-        It begins at once; whoever asks again within 10 s is served by one that begins after that.
+        It begins at once; a request within the next 10 s waits until they are over.
         """
         now = self._clock.seconds()
         for name in self.states if source is None else [source]:

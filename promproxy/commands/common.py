@@ -31,7 +31,7 @@ def port(text: str) -> int:
 def run_under_reactor(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run a coroutine function under the reactor; its result is the exit status.
 
-    A PromproxyError is told of on stderr, and makes the status 1.
+    A PromproxyError is printed to stderr, and the status is 1.
     """
     result: list[int] = []
 

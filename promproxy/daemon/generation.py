@@ -53,8 +53,8 @@ class Built(Generic[T]):
 class Generation:
     """What a configuration was built into. ``render`` makes a target's discovery entry.
 
-    ``files`` are those with secrets, certificates and keys; ``warnings`` are for whoever wrote the
-    configuration, a line each.
+    ``files`` are those with secrets, certificates and keys; ``warnings`` are for the author of
+    the configuration, a line each.
     """
 
     config: schema.Config
@@ -195,6 +195,6 @@ def _warnings(config: schema.Config) -> Iterator[str]:
 def referenced_digests(settings: object) -> dict[Path, bytes]:
     """What the files hold, as a hash, that settings stand for: secrets, certificates, keys.
 
-    One that cannot be read is left to whoever needs it.
+    Unreadable files are skipped: their user reports them.
     """
     return digests_of(files_in(settings))

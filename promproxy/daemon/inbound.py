@@ -28,7 +28,7 @@ from promproxy.settings.files import files_in, world_readable_secrets
 
 
 def make_access(config: schema.Config, web: WebFile) -> Access:
-    """What decides over callers. Raises ConfigError where nobody can have a role."""
+    """The rules for callers. Raises ConfigError if no caller can have any of the roles."""
     roles = config.roles
     has_tokens = any(role.tokens for role in roles)
     if roles and not (web.basic_auth_users or has_tokens or verifies_certificates(web)):
@@ -227,7 +227,7 @@ class Inbound:
             log.warn("{text}", text=warning)
 
     def _warn_if_open(self) -> None:
-        """Say so where nobody has to say who they are."""
+        """Warn if callers need no credentials."""
         access = self._settings.access
         if access.is_open:
             log.warn(

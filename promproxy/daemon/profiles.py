@@ -100,7 +100,7 @@ def _tokens(reactor: Any, oauth2: OAuth2, agent: OutboundAgent) -> Tokens:
 def authorization_header(http: HttpClient) -> bytes | None:
     """The value of the ``Authorization`` header, None where there is none that stays.
 
-    Raises ConfigError where a secret cannot stand in a header.
+    Raises ConfigError if a secret does not fit into a header.
     """
     if http.basic_auth is not None:
         return _basic(http.basic_auth)

@@ -150,7 +150,7 @@ def raise_file_limit() -> None:
 
 
 def forbid_core_dumps() -> None:
-    """A core holds every secret. The hard limit stays, for whoever raises this one to debug."""
+    """A core holds every secret. The hard limit stays, so that one can still debug."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 

@@ -37,7 +37,7 @@ from promproxy.tunnel.agent import TunnelAgent
 
 @frozen(kw_only=True)
 class SourceBuilder:
-    """Makes sources of every kind; all of them share what stands here.
+    """Builds sources of every kind; the fields are what they share.
 
     ``agents`` are those through which they ask for their targets.
     """

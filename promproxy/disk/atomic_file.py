@@ -1,4 +1,4 @@
-"""A file replaced as a whole: whoever reads it finds the old content or the new, never a part.
+"""A file replaced as a whole: a reader finds the old content or the new, never a part.
 
 It blocks, so it belongs into a thread. What a killed writer leaves behind is a temporary file
 beside the real one, always of the same name, which the next writer takes over. Its name does not

@@ -24,8 +24,8 @@ log = Logger()
 class FileWriter:
     """One write at a time; of what is to be written meanwhile only the newest counts.
 
-    A file that cannot be written is tried again until it can. ``on_end`` is told of each write
-    whether it succeeded.
+    A file that cannot be written is tried again until it can. ``on_end`` is called after each
+    write with whether it succeeded.
     """
 
     path: Path

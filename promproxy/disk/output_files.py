@@ -56,7 +56,7 @@ class OutputSettings:
 class OutputFiles:
     """Writes them after a change. A file that is configured no more stays as it is.
 
-    ``on_write`` is told of each write: the file's name, and whether it succeeded.
+    ``on_write`` is called after each write: the file's name, and whether it succeeded.
     """
 
     _registry: Registry

@@ -169,8 +169,8 @@ def state_path(folder: Path, source: str) -> Path:
 def read_state(folder: Path, source: str) -> Saved | None:
     """What was saved of a source; None where nothing was, or nothing that can be read.
 
-    A file that is no state of this source is renamed, so that whoever wants to know what happened
-    still has it, and its place is free. It blocks. Everything but a missing file is logged.
+    A file that is not a state of this source is renamed, so that it can still be examined and its
+    place is free. It blocks. Everything but a missing file is logged.
     """
     path = state_path(folder, source)
     try:

@@ -23,7 +23,7 @@ class SeriesLabels:
 
     labels: Mapping[str, str]
     honor: bool = False
-    #: As they stand in a series: ``a="b",c="d"``.
+    #: As a series has them: ``a="b",c="d"``.
     rendered: bytes = field(init=False)
     #: What stands between ours and a series' own: a comma, unless we have none.
     comma: bytes = field(init=False)
@@ -44,7 +44,7 @@ class SeriesLabels:
     def merged(self, own: Sequence[tuple[bytes, bytes]]) -> bytes:
         """All labels of a series with these own ones, rendered.
 
-        Values are as they stand in the exposition, escaped; a newline in one is escaped too.
+        Values are escaped as in the exposition, newlines too.
         """
         if self.honor:
             taken = {name for name, _ in own}

@@ -4,9 +4,9 @@
 in the next turn and takes the wish back: two system calls and one turn for nothing, since the
 socket of an answered scrape can nearly always be written to.
 
-There is no public way, so this reads private fields of Twisted's TCP transports (the same from
-22.4 to 26.10). Everything else, TLS above all, whose transport would pass the bytes on in clear
-text, is left to ``write``; so is a transport without these fields, or with bytes still to send.
+There is no public API for it, so this reads private fields of Twisted's TCP transports (the same
+from 22.4 to 26.10). Everything else, TLS above all, whose transport would pass the bytes on in
+clear text, is left to ``write``; so is a transport without these fields, or with bytes still to send.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from twisted.internet.tcp import Client, Server
 
 _PLAIN_TCP = (Server, Client)
 
-#: From so many bytes on, sending pieces as they are is cheaper than joining them first; and the
-#: system takes no more pieces at once (POSIX, IOV_MAX).
+#: Bytes from which sending the pieces is cheaper than joining them first, and how many pieces the
+#: system takes at a time (POSIX, IOV_MAX).
 _LARGE = 16384
 _MAX_PIECES = 1024
 

@@ -15,7 +15,7 @@ _WIDTH = 96
 
 
 def report(imported: Imported, settings: Settings, file_name: str) -> str:
-    """The text of promproxy.yml. No value of the other file stands in its comments."""
+    """The text of promproxy.yml. Its comments repeat no value of the other file."""
     body = yaml.safe_dump(imported.document, sort_keys=False, allow_unicode=True, width=_WIDTH)
     lines = [f"# Made from {_shown(file_name)} by promproxy import-promregator."]
     if imported.to_do:

@@ -14,7 +14,7 @@ from promproxy.migration.spring import Settings, has_placeholder, ours
 class Secrets:
     """Yields references to secrets, and collects what has to be put where they point to.
 
-    With a ``folder`` secrets that stand in the file are to be written below it, to ``files``;
+    With a ``folder``, secrets in the file are to be written below it, to ``files``;
     without one they are left to variables of the environment.
     """
 
@@ -40,7 +40,7 @@ class Secrets:
         return {key: f"${{{variable}}}"}
 
     def pem_file(self, settings: Settings, name: str, whole: str) -> str:
-        """The path of a certificate or key that stands in the file."""
+        """The path for a certificate or key that is in the file."""
         path = (self._folder or Path()) / f"{_file_name(whole)}.pem"
         setting = settings.get(name)
         if setting is not None and self._folder is not None:
@@ -51,7 +51,7 @@ class Secrets:
 
 
 def _variable(name: str) -> str:
-    """As Spring names it, so that whoever had it in the environment need not rename it."""
+    """As Spring names it, so that variables in use keep their names."""
     return re.sub(r"[.\[\]]+", "_", name.replace("-", "")).strip("_").upper()
 
 

@@ -103,7 +103,7 @@ def spelling(name: str) -> tuple[str, ...]:
 
 
 def read_settings(node: yaml.Node | None, file: Path) -> Settings:
-    """All settings of a file. Raises ConfigError, such as where it is no mapping."""
+    """All settings of a file. Raises ConfigError, for example if it is not a mapping."""
     if node is None:
         raise ConfigError(f"{file}: is empty")
     if not isinstance(node, yaml.MappingNode):

@@ -96,12 +96,12 @@ class UpstreamConnection(Protocol):
         self.abort()
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of an answer, or bytes that nobody asked for."""
+        """Bytes of an answer, or unsolicited ones."""
         reader = self._reader
         if self._aborted:
             return
         if reader is None:
-            # Nobody asked: an answer that nobody may ever see.
+            # Unsolicited: no request may ever get it as its answer.
             self._owner.lost(self)
             self.abort()
             return

@@ -31,7 +31,7 @@ def connect_request(origin: Origin) -> bytes:
 
 
 class QuietFactory(Factory):
-    """A factory for one connection, which is no news for the log."""
+    """A factory for one connection that logs nothing."""
 
     noisy = False
 
@@ -94,7 +94,7 @@ class _Tunnel(Protocol):
             self._refused(PROXY_REFUSED)
         elif head.code // 100 != 2:
             self._refused("HTTP proxy refused the connection")
-        elif self._reader.trailing_data:  # nobody beyond the tunnel was asked yet
+        elif self._reader.trailing_data:  # nothing was sent through the tunnel yet
             self._refused("HTTP proxy sent no usable answer")
         else:
             opened, self._opened = self._opened, None

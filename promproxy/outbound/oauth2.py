@@ -29,7 +29,7 @@ _ERROR_CODE = re.compile("[a-z_]{1,40}")
 
 @frozen
 class Token:
-    """What a token server gave us; ``access`` is good for so many ``seconds``."""
+    """A token server's answer; ``access`` is valid for ``seconds``."""
 
     access: str = field(repr=False)
     seconds: float

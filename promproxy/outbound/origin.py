@@ -18,7 +18,7 @@ from promproxy.outbound.networks import Networks
 from promproxy.outbound.no_proxy import NoProxy
 from promproxy.targets.netloc import DEFAULT_PORTS, netloc
 
-#: A host as it may stand in a Host header; an IPv6 address is written without brackets.
+#: What a Host header allows; an IPv6 address is written without brackets.
 _HOST = re.compile(r"[A-Za-z0-9._~:\-]+")
 
 _host = matches_re(_HOST)
@@ -136,7 +136,7 @@ def split_url(
     """The origin of an http or https URL, and its path with the query.
 
     Raises :class:`ValueError` for any other scheme, userinfo, a bad port, or characters that
-    may not stand in a request line. The fragment is dropped.
+    do not fit into a request line. The fragment is dropped.
     """
     # urlsplit silently removes tabs and line ends, so the check comes first.
     if not re.fullmatch(r"[!-~]+", url):

@@ -20,7 +20,7 @@ _TARGET = re.compile(rb"[!-~]+")
 def start_request(origin: Origin, method: bytes, path: bytes) -> bytes:
     """Request line, Host and, toward a plain proxy, Proxy-Authorization; no blank line yet.
 
-    Raises :class:`ValueError` for a method or path that cannot stand in a request line.
+    Raises :class:`ValueError` for a method or path that does not fit into a request line.
     """
     if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(path):
         raise ValueError("not a method, or not a path")

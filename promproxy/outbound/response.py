@@ -173,7 +173,7 @@ class Response:
 
     @property
     def unread(self) -> bool:
-        """Has nobody asked for the body yet?"""
+        """Is the body still to be asked for?"""
         return not self._asked
 
     def deliver(self, data: Piece) -> None:

@@ -154,5 +154,5 @@ class HttpClient(Connection):
 
     @property
     def has_credentials(self) -> bool:
-        """Whether whoever is asked this way learns a secret, or gets a proof of who we are."""
+        """Whether the server learns a secret, or gets proof of our identity."""
         return self._kinds_of_credentials > 0 or self.tls_config.cert_file is not None

@@ -35,7 +35,7 @@ class Tokens:
     """Keeps a token, as the value of the ``Authorization`` header that shows it.
 
     One request at a time gets a new one, for all who wait; that none of them waits any longer does
-    not end it. After a failure nobody asks for a while: whoever wants a token is told the same.
+    not end it. After a failure there is a pause, in which every caller gets the same error.
     ``random`` yields from [0, 1).
     """
 

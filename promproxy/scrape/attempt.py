@@ -41,7 +41,7 @@ class Scrape:
 
 
 def explain(scrape: Scrape, error: Exception, seconds: float) -> ScrapeError:
-    """What ended a scrape after so many seconds, as the caller may know it."""
+    """Why a scrape ended after ``seconds``, as the caller may know it."""
     if scrape.deadline_passed and not scrape.has_slot:
         return Busy(f"no scrape slot became free within {seconds:.3g} s")
     if isinstance(error, DeadlinePassed):  # the tunnel's, which says more

@@ -32,7 +32,7 @@ class _Slots:
         return True
 
     def wait(self) -> Deferred[None]:
-        """Fires when a place has been given."""
+        """Fires when a slot has been given."""
         turn: Deferred[None] = Deferred(self._line.pop)  # where the wait is cancelled
         self._line[turn] = None
         return turn
@@ -52,10 +52,10 @@ class _Slots:
 
 @define(eq=False)
 class Limits:
-    """Places for scrapes; they wait for one in the order in which they came.
+    """Slots for scrapes, which wait for one in the order of their arrival.
 
-    A host is the host and port of the target's URL. One at its limit holds no place in all, so
-    that a stalled host delays nobody else.
+    A host is the host and port of the target's URL. At its limit it holds no slot of the total, so
+    that a stalled host delays no other.
     """
 
     _total: int
@@ -70,7 +70,7 @@ class Limits:
         self._everyone = _Slots(self._total)
 
     def enter(self, target: Target) -> Coroutine[Any, Any, None] | None:
-        """Take a place; where there is none, await what this returns.
+        """Take a slot; if none is free, await what this returns.
 
         Raises Busy where a long line waits for the target already. `leave` must follow, unless
         this raises, or what it returns is cancelled.

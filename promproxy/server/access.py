@@ -21,7 +21,7 @@ _ANY_NAME = (re.compile(".*", re.DOTALL),)
 class Caller:
     """The caller of a request, once authenticated.
 
-    ``identity`` is ``""`` where nobody has to say who they are, else it tells callers apart.
+    ``identity`` tells callers apart; it is ``""`` without credentials.
     ``fqdns`` are patterns, each for a whole name in lower case, of those that a caller with the
     permission ``tunnel`` may claim.
     """
@@ -59,8 +59,8 @@ Decision = Caller | Refusal
 class Access:
     """All that decides what a caller may do.
 
-    ``has_users`` says that there are passwords, ``needs_certificate`` that nobody is connected
-    without a certificate that was verified. ``open_admin`` matters where there are no users.
+    ``has_users``: there are passwords. ``needs_certificate``: every connection has shown a verified
+    certificate. ``open_admin`` matters without users only.
     """
 
     roles: tuple[Role, ...] = ()
@@ -71,12 +71,12 @@ class Access:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has to say who they are."""
+        """Whether callers need no credentials."""
         return not (self.has_users or self.needs_certificate or self.roles)
 
     @property
     def has_tokens(self) -> bool:
-        """Whether a token may be what says who somebody is."""
+        """Whether any role has tokens."""
         return any(role.tokens for role in self.roles)
 
     def caller(

@@ -1,4 +1,4 @@
-"""The body of a request, which is read when somebody asks for it, and as fast as they take it."""
+"""The body of a request: read only on demand, and no faster than its reader takes it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ log = Logger()
 HEAD_SECONDS = 10.0
 #: Between two pieces of a body that is read; for all of one that is wanted as a whole.
 BODY_SECONDS = 10.0
-#: How long a caller that sends what nobody reads may take to see the answer to it.
+#: How long a caller whose body is not read may take to read the answer.
 LINGER_SECONDS = 2.0
 #: How long a connection is given to close in order: to read the rest, and in TLS to say goodbye.
 CLOSE_SECONDS = 15.0
@@ -127,7 +127,7 @@ class Channel(HTTPChannel):
         request = self.requestFactory(self)
         self.requests.append(request)
         self.persistent = head.keep_alive
-        self._handlingRequest = True  # to Twisted it means: read on while nobody takes the answer
+        self._handlingRequest = True  # to Twisted: read on while the answer is not taken
         self.setTimeout(None)
         if head.fields.body_length:
             self._body = request.body = RequestBody(head.fields.body_length, self)
@@ -287,7 +287,7 @@ class Channel(HTTPChannel):
         return self._timeout_at - self.timeOut
 
     def setTimeout(self, period: float | None) -> float | None:
-        """Something has to come within so many seconds from now on; None: nothing has to."""
+        """Close unless something arrives within these seconds; None: no limit."""
         before, self.timeOut = self.timeOut, period
         if period is not None:
             self._timeout_at = self.site.reactor.seconds() + period
@@ -310,7 +310,7 @@ class Channel(HTTPChannel):
             self.timeoutConnection()
 
     def timeoutConnection(self) -> None:
-        """Close. It is no news for the log."""
+        """Close, without a line in the log."""
         if self._discarding or self.requests:
             self.abort()
         elif self._received:

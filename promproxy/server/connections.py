@@ -1,4 +1,4 @@
-"""The connections of all callers, of which there may be so many at a time."""
+"""The connections of all callers, up to a limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 log = Logger()
 
-#: Of each so many connections one more is closed than would be needed, since the choice takes time.
+#: One more in this many is closed than needed, since the choice takes time.
 _SHARE = 32
 
 
@@ -33,7 +33,7 @@ C = TypeVar("C", bound=Connection)
 
 
 def eviction_candidates(connections: Iterable[C], count: int) -> list[C]:
-    """At most so many that may be closed: those that wait for a head first, the oldest first."""
+    """At most ``count`` that may be closed: first those that owe a head, the oldest first."""
     known = [(one.awaiting_head_since, one.idle_since, one) for one in connections]
     waiting = sorted(((w, one) for w, _, one in known if w is not None), key=lambda pair: pair[0])
     idle = sorted(

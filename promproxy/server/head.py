@@ -72,7 +72,7 @@ class Fields:
         return None if values is None else b", ".join(values)
 
     def last(self, name: bytes) -> bytes | None:
-        """A field that should stand there once."""
+        """A field that should appear once: its last value."""
         values = self.by_name.get(name)
         return None if values is None else values[-1]
 
@@ -96,8 +96,7 @@ class RequestHead:
 def read_fields(lines: bytes) -> Fields:
     """Header fields, each with its line end. Raises RequestRefused.
 
-    The same lines come again with each scrape of a Prometheus, so whoever calls this often should
-    keep results.
+    A Prometheus sends the same lines with each scrape, so it pays to cache results.
     """
     if not _FIELDS.fullmatch(lines):
         raise RequestRefused(400, "malformed request head")

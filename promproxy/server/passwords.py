@@ -33,12 +33,12 @@ MAX_PASSWORD = 72
 
 
 class TooManyChecks(PromproxyError):
-    """So many passwords are being checked that this one cannot be."""
+    """The queue of password checks is full."""
 
 
 @define(eq=False)
 class CheckQueue:
-    """Runs checks in threads, and takes no more than so many at a time.
+    """Runs checks in threads, up to ``limit`` at a time.
 
     ``in_thread`` is given what blocks.
     """
@@ -56,7 +56,7 @@ class CheckQueue:
         return self._in_thread(lambda: not self.is_stopped and check()).addBoth(self._ended)
 
     def stop(self) -> None:
-        """Run no more of them: whoever waits gets no answer."""
+        """Run no more of them; waiting ones get no answer."""
         self.is_stopped = True
 
     def _ended(self, result: bool) -> bool:

@@ -27,7 +27,7 @@ class CallerRequest(Request):
     ``credentials``; ``requestHeaders`` has the same, made when first asked for. ``on_lost``, if
     set, is called when the caller leaves before the answer is complete; clear it when done.
     ``caller`` is set once the site's gate has admitted it. ``is_proxied``: to the caller we
-    are a proxy, so that what is meant for us stands in header fields of their own.
+    are a proxy, and credentials for us are in ``Proxy-Authorization``.
     """
 
     defaultContentType = None

@@ -193,7 +193,7 @@ class Token:
 
 
 def _is_token(text: str) -> bool:
-    """Whether it can stand in a header field, behind its scheme."""
+    """Whether it fits into a header field, after its scheme."""
     return re.fullmatch("[!-~]+", text) is not None
 
 

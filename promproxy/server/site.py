@@ -123,5 +123,5 @@ class NoProxyResource(Resource):
     page = "scrape"
 
     def render(self, request: Request) -> bytes:
-        """There is no other host's page here."""
+        """404: no other host's pages are served here."""
         return plain_answer(request, 404, "promproxy is a proxy for the clients of pushprox only")

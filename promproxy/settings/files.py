@@ -1,4 +1,4 @@
-"""The files that settings name, or stand in: secrets, certificates and keys."""
+"""The files that settings name or come from: secrets, certificates and keys."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def world_readable_secrets(settings: object) -> list[str]:
 def _is_open(file: Path) -> bool:
     try:
         return bool(file.stat().st_mode & stat.S_IROTH)
-    except OSError:  # for whoever needs it to tell
+    except OSError:  # its user reports it
         return False
 
 

@@ -38,11 +38,11 @@ class ConfigNode:
         raise ConfigError(f"{self.file}:{self.line}: {path}{message}")
 
     def expected(self, what: str) -> NoReturn:
-        """Raise the error that says what should stand here. What does stand there may be secret."""
+        """Raise the error that says what belongs here. The value itself may be secret."""
         self.fail(f"expected {what}")
 
     def is_null(self) -> bool:
-        """Whether nothing stands here."""
+        """Whether this is null."""
         return self.content.tag == _NULL
 
     def scalar(self, what: str) -> str:
@@ -55,26 +55,26 @@ class ConfigNode:
         return _VARIABLE.sub(partial(self._variable, self.environ), text)
 
     def is_string(self) -> bool:
-        """Whether a string stands here rather than a number or a boolean."""
+        """Whether this is a string, not a number or a boolean."""
         return self.content.tag == _STRING
 
     def has_variable(self) -> bool:
-        """Whether a part of what stands here comes from the environment."""
+        """Whether a part of it comes from the environment."""
         return any(match[1] is not None for match in _VARIABLE.finditer(self.content.value))
 
     def is_list(self) -> bool:
-        """Whether a list stands here."""
+        """Whether this is a list."""
         return isinstance(self.content, yaml.SequenceNode)
 
     def items(self, what: str = "a list") -> Iterator[ConfigNode]:
-        """The places in a list."""
+        """The nodes of a list."""
         if not self.is_list():
             self.expected(what)
         for index, node in enumerate(self.content.value):
             yield self._at(node, node, f"{self.path}[{index}]")
 
     def entries(self, what: str = "a mapping") -> dict[str, ConfigNode]:
-        """The places in a mapping by their keys; a key that stands twice is an error."""
+        """The nodes of a mapping by their keys; a repeated key is an error."""
         if not isinstance(self.content, yaml.MappingNode):
             self.expected(what)
         found: dict[str, ConfigNode] = {}
@@ -102,7 +102,7 @@ class ConfigNode:
         if name is None:
             return "$"
         if name not in environ:
-            # What is no name may be a part of a password.
+            # Anything but a name may be a part of a password.
             shown = f"variable {name!r}" if name.isidentifier() else "such variable"
             self.fail(f"the environment has no {shown} (a plain $ is written $$)")
         return environ[name]

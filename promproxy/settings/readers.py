@@ -1,7 +1,7 @@
 """Readers: each turns a place of a file into one kind of value, or raises ConfigError.
 
 `setting` ties a reader to a field of a schema class, and `section` reads such a class: unknown
-keys are errors, a missing key takes the field's default, a secret may stand in a file of its own.
+keys are errors, a missing key takes the field's default, and a secret may be in a file of its own.
 
 The reference manual shows the readers' names and the first lines of their docstrings (see
 `docs.reference`), so those say what may be written. Readers that are made of others are classes,
@@ -196,7 +196,7 @@ def url(node: ConfigNode) -> str:
 
 
 def problem_with_url(value: str) -> str | None:
-    """Why this is no URL that we may ask, in words for an operator, or None."""
+    """Why this URL cannot be used, for an operator, or None."""
     try:
         parts = urlsplit(value)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -220,7 +220,7 @@ def secret(node: ConfigNode) -> Secret:
 
 
 def secret_file(node: ConfigNode) -> Secret:
-    """A secret that stands in a file, which must be readable."""
+    """A secret in a file, which must be readable."""
     found = Secret(path=path(node))
     try:
         found.reveal()

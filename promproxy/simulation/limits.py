@@ -1,4 +1,4 @@
-"""The Cloud Controller's rate limiter: so many requests per key in a fixed period."""
+"""The Cloud Controller's rate limiter: a number of requests per key in a fixed period."""
 
 from __future__ import annotations
 

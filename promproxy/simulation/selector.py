@@ -46,7 +46,7 @@ class Requirement:
 def parse_selector(text: str) -> tuple[Requirement, ...]:
     """All requirements of a selector; each must hold.
 
-    Raises SimulationError with the Cloud Controller's words for what is no selector.
+    Raises SimulationError with the Cloud Controller's words for anything else.
     """
     parts = _COMMA.split(text)
     if not text:

@@ -155,7 +155,7 @@ def _read(path: Path) -> Iterator[object]:
     """The groups in a file; those of a JSON file are decoded one by one as they are taken."""
     is_json = path.suffix == ".json"
     try:
-        # In JSON Go replaces what is no UTF-8; its YAML refuses it.
+        # Go replaces invalid UTF-8 in JSON; its YAML refuses it.
         text = path.read_text(encoding="utf-8-sig", errors="replace" if is_json else "strict")
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error

@@ -33,7 +33,7 @@ class HttpSdSource:
 
     async def _read(self, document: Document) -> Delivery:
         try:
-            # Go replaces what is no UTF-8.
+            # Go replaces invalid UTF-8.
             groups = json_groups(document.body.decode("utf-8-sig", "replace"))
             return await deliver(targets_from_groups(groups, self._rules), self._clock)
         except SourceError as error:

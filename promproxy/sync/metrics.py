@@ -1,4 +1,4 @@
-"""What is told of a file that follows a document: figures, and how they are written.
+"""The metrics of a file that follows a document.
 
 Each has the file as a label, since node_exporter puts the metrics of all text files together.
 """

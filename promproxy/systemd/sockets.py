@@ -24,7 +24,7 @@ def inherited_descriptors() -> Iterable[int]:
     # Not os.environ: Twisted takes the variables out of it, when its endpoints are imported.
     try:
         environ = Path("/proc/self/environ").read_text(errors="surrogateescape")
-    except OSError:  # without Linux there is no systemd
+    except OSError:  # not Linux, so no systemd
         return ()
     pairs = (pair.partition("=") for pair in environ.split("\0"))
     return ListenFDs.fromEnvironment(

@@ -1,4 +1,4 @@
-"""The discovery document: what Prometheus is told of a snapshot.
+"""The discovery document: a snapshot as Prometheus reads it.
 
 Each target is rendered once. Where the address of promproxy itself goes stands a placeholder, a NUL
 byte, which JSON can never hold, so a document for one more address is a join and a replace.
@@ -99,7 +99,7 @@ def document_for(entries: Sequence[bytes], address: str) -> Document:
 
 
 def valid_address(host: bytes) -> str | None:
-    """A request's Host as the address of a target, or None where it is no host or host:port."""
+    """A request's Host as the address of a target; None if it is not a host or host:port."""
     match = _HOST.fullmatch(host)
     if match is None or int(match["port"] or 1) not in range(1, 65536):
         return None

@@ -66,7 +66,7 @@ class Dropped:
 
 @frozen
 class LeftOut:
-    """Something that is no target for a good reason, such as an app that is stopped.
+    """Something that is not a target for a good reason, such as a stopped app.
 
     ``reason`` comes from a small fixed set too.
     """

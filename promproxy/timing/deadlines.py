@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 T = TypeVar("T")
 
-#: Deadlines that are not further apart are met together: at most so many seconds late.
+#: Deadlines that are not further apart are met together: at most this many seconds late.
 TICK = 0.01
 
 

@@ -42,7 +42,7 @@ class RefreshLoop:
         return self._ended
 
     def refresh_within(self, seconds: float) -> None:
-        """Begin a refresh in so many seconds, if none would begin before that anyway."""
+        """Begin a refresh within ``seconds``, unless one begins earlier anyway."""
         moment = self._clock.seconds() + seconds
         if self._pause_end is None:  # one is under way, which may have read too early
             self._asked_for = moment if self._asked_for is None else min(self._asked_for, moment)

@@ -31,7 +31,7 @@ from promproxy.timing.threads import InThread
 T = TypeVar("T")
 
 MOST_ADDRESSES = 8
-ANSWER_SECONDS = 60.0  # whoever reads a document more slowly is no Prometheus
+ANSWER_SECONDS = 60.0  # Prometheus reads a document faster than this
 
 log = Logger()
 

@@ -25,7 +25,7 @@ class HealthyResource(Resource):
 class ReadyResource(Resource):
     """200 once ``/discovery`` can be served; before that 503, and which sources are missing.
 
-    It is open to probes, so why a source is missing is told only to those who may scrape.
+    It is open to probes, so only callers who may scrape see why a source is missing.
     """
 
     isLeaf = True

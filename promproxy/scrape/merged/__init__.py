@@ -2,7 +2,7 @@
 
 =============  ===========================================================================
 ``selection``  which targets a request asks for, in which order, with which labels (pure)
-``blocks``     what stands in the answer for one target (pure)
+``blocks``     one target's block of the answer (pure)
 ``body``       a target's body, decoded, within limits
 ``budget``     how much may be held for one answer
 ``fetch``      asks one target

@@ -1,4 +1,4 @@
-"""What stands in a merged answer for one target. Pure."""
+"""One target's block of a merged answer. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What we keep of the API's resources. Pure.
 
-Every ``…_from_json`` raises KeyError, TypeError or AttributeError for what is no such resource.
+Every ``…_from_json`` raises KeyError, TypeError or AttributeError for anything else.
 """
 
 from __future__ import annotations

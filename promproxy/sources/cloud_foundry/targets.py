@@ -24,7 +24,7 @@ from promproxy.targets.labels import problem_with_label, shown
 from promproxy.targets.netloc import DEFAULT_PORTS
 from promproxy.targets.target import Dropped, LeftOut, Target
 
-# Whoever owns an app decides on these, and must not fill our memory, and Prometheus's, by it.
+# The owners of apps decide these, and must not fill our memory or Prometheus's.
 MOST_INSTANCES = 10_000
 MAX_META_BYTES = 32_768
 
@@ -177,7 +177,7 @@ class _AppTargets:
                 yield LeftOut(f"{self.where} {endpoint.path}", reasons[-1])
 
     def _indices(self, process: Process, listed: int) -> range:
-        """Which instances to list, after so many of the processes before it.
+        """Which instances to list, if ``listed`` of other processes are listed already.
 
         A deployment under way has two processes with the same indices. Addressed by app they are
         one instance, so each index is listed once, for the first process that has it.

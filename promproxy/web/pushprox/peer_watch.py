@@ -26,7 +26,7 @@ _OPTIONS = {
 
 
 def watch_peer(transport: Any) -> None:
-    """Ask for signs of life while nothing is to be sent. Does nothing where that is no socket."""
+    """Send keepalive probes on an idle connection. Does nothing if it is not a socket."""
     tcp = _socket(transport)
     if tcp is not None:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -56,7 +56,7 @@ class PushResource(TunnelResource):
     path = "/push"
 
     def render_POST(self, request: CallerRequest) -> int:
-        """200 once it has gone on; 500 and why where nobody waits for it, or it is no answer."""
+        """200 once it is passed on; 500 and why if no scrape waits for it, or it is malformed."""
         began = self.clock.seconds()
         if request.body is None:
             self.finish(request, began, 500, "nothing was pushed")

@@ -24,7 +24,7 @@ class Html(str):
 
 
 def text(*parts: object) -> Html:
-    """Parts one after the other: those that are no HTML are escaped, None is nothing."""
+    """The parts in order: plain text is escaped, None is left out."""
     return Html(
         "".join(
             part if isinstance(part, Html) else escape(str(part))
@@ -87,7 +87,7 @@ def badge(word: str, class_: str) -> Html:
 
 
 def ago(moment: float | None, now: float) -> Html:
-    """How long ago a moment was, and the moment itself to whoever points at it."""
+    """How long ago a moment was; its title has the moment."""
     if moment is None:
         return text("never")
     return element(

@@ -96,7 +96,7 @@ def _decoded(value: bytes) -> str:
 
 
 ON_A_PAGE = 100
-MOST_SORTED = 1000  # of what is sorted, no more than the first so many are kept
+MOST_SORTED = 1000  # how many of a sorted list are kept
 A_STEP = 25
 
 _KEYS: dict[str, Callable[[TargetRecord], float]] = {

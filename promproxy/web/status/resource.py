@@ -27,7 +27,7 @@ from promproxy.web.status.tables import source_rows
 MOST_WAITING = 16  # callers for whom a page is not begun yet
 
 _STYLE_HASH = b64encode(sha256(STYLE.encode()).digest())
-# No script, nothing from elsewhere, in nobody's frame.
+# No script, nothing from elsewhere, in no frame.
 _POLICY = (
     b"default-src 'none'; style-src 'sha256-%b'; img-src data:; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'" % _STYLE_HASH

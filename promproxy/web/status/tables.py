@@ -105,7 +105,7 @@ def _problems(row: SourceRow) -> Html:
 
 
 def _left_out(row: SourceRow) -> Html:
-    """How many things are no targets, by reason, the most frequent first."""
+    """How many were left out, by reason, the most frequent first."""
     if row.listing is None:
         return text()
     delivery = row.listing.delivery
