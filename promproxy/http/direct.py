@@ -5,8 +5,8 @@ in the next turn and takes the wish back: two system calls and one turn for noth
 socket of an answered scrape can nearly always be written to.
 
 There is no public API for it, so this reads private fields of Twisted's TCP transports (the same
-from 22.4 to 26.10). Everything else, TLS above all, whose transport would pass the bytes on in
-clear text, is left to ``write``; so is a transport without these fields, or with bytes still to send.
+from 22.4 to 26.10). Everything else is left to ``write``: TLS above all, whose transport would send
+the bytes in clear text, and transports without these fields, or with bytes still to send.
 """
 
 from __future__ import annotations
