@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from promproxy.errors import SourceError
-from promproxy.sources import Restorable, Source
+from promproxy.sources import Patient, Restorable, Source
 from promproxy.targets.snapshot import Snapshot, SourceTargets
 from promproxy.targets.target import Delivery, Target
 from promproxy.timing.backoff import next_delay
@@ -171,6 +171,9 @@ class Registry:
             if state.last_refresh_request <= now:  # else one is coming
                 earliest = state.last_refresh_request + SECONDS_BETWEEN_REQUESTS
                 state.last_refresh_request = max(now, earliest)
+                asked = self._sources[name]
+                if isinstance(asked, Patient):
+                    asked.ask_at_once()
                 self._loops[name].refresh_within(state.last_refresh_request - now)
 
     def notify_changed(self, source: str) -> None:

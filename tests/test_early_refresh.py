@@ -37,6 +37,10 @@ class TimedSource:
         self.seconds = 0.0
         self.fails = False
         self.began: list[float] = []
+        self.told: list[float] = []
+
+    def ask_at_once(self) -> None:
+        self.told.append(self.clock.seconds())
 
     async def targets(self) -> Delivery:
         self.began.append(self.clock.seconds())
@@ -133,6 +137,16 @@ class AskedTests(EarlyTestCase):
         registry.refresh_soon()
         self.at(50)
         self.assertEqual((self.source.began, other.began), ([0.0, 21.0], [0.0, 20.0, 30.0]))
+
+    def test_source_forgets_what_it_waits_for(self) -> None:
+        """Once for each refresh that is asked for."""
+        registry = self.start()
+        for moment in (20, 21, 22):
+            self.at(moment)
+            registry.refresh_soon()
+        self.at(90)
+        self.assertEqual(self.source.told, [20.0, 21.0])
+        self.assertEqual(self.source.began, [0.0, 20.0, 30.0, 90.0])
 
     def test_while_the_source_fails(self) -> None:
         """People may ask all the same."""

@@ -88,6 +88,10 @@ class Generation:
         ]
         return profiles + [f"source '{name}'" for name in self.changed(before)]
 
+    def kept(self, before: Generation) -> list[str]:
+        """The sources that are those of before."""
+        return [name for name, built in self.sources.items() if before.sources.get(name) is built]
+
     def changed(self, before: Generation) -> list[str]:
         """The sources that were there before, but of other settings."""
         return [

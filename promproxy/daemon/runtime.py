@@ -141,6 +141,7 @@ class Runtime:
                 raise ConfigError("promproxy is stopping")
             before = self.generation
             await self._apply(generation, inbound)
+            self._ask_at_once(generation.kept(before))
             log.info("reloaded: {changes}", changes=generation.changes(before))
         except ConfigError as error:
             log.error("reload failed, keeping the running configuration: {error}", error=str(error))
@@ -155,6 +156,13 @@ class Runtime:
                 self._on_state(READY)
         self.metrics.reloaded(True, self._builder.reactor.seconds())
         return self._warnings()
+
+    def _ask_at_once(self, sources: Iterable[str]) -> None:
+        """An operator wants to see what comes of it: nothing is waited for any more."""
+        for built in self.generation.profiles.values():
+            built.value.ask_at_once()
+        for name in sources:
+            self.registry.refresh_soon(name)
 
     def _next(self) -> tuple[Generation, InboundSettings]:
         config = self._load()

@@ -31,6 +31,7 @@ from promproxy.sources.groups import GroupRules
 from promproxy.sources.http_sd import HttpSdSource
 from promproxy.sources.pushprox.source import PushProxSource
 from promproxy.sources.settings import HttpSd, SourceSettings
+from promproxy.timing.backoff import longest_wait
 from promproxy.timing.threads import InThread
 from promproxy.tunnel.agent import TunnelAgent
 
@@ -101,6 +102,7 @@ class SourceBuilder:
             random.random,
             cf.max_requests_per_second,
             credentials,
+            longest_wait(source.interval),
         )
         options = TargetOptions(
             source=source.name,

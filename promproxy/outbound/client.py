@@ -48,6 +48,11 @@ class Profile:
         """All that ask on the profile's behalf."""
         return (self.agent,) if self.token_agent is None else (self.agent, self.token_agent)
 
+    def ask_at_once(self) -> None:
+        """Forget what is waited for, which is only ever a token server that failed."""
+        if self.tokens is not None:
+            self.tokens.ask_at_once()
+
     def close(self) -> Deferred[list[None]]:
         """Close idle connections; fires when they are closed."""
         return gatherResults([agent.close() for agent in self.agents])

@@ -38,6 +38,10 @@ class DocumentClient:
     _etag: str = field(default="", init=False)
     _body_hash: bytes = field(default=b"", init=False)
 
+    def ask_at_once(self) -> None:
+        """Forget what is waited for, such as a token server that failed."""
+        self._fetcher.ask_at_once()
+
     async def changed(self) -> Document | None:
         """The document, or None where it is the one that was kept last. Raises SourceError."""
         headers = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from urllib.parse import urlencode
 
@@ -43,7 +43,8 @@ class Answer:
 class Fetcher:
     """Asks an HTTP API within a time and a size. Follows no redirects, keeps no cookies.
 
-    ``authorization`` is the value of an ``Authorization`` header for every request.
+    ``authorization`` is the value of an ``Authorization`` header for every request;
+    ``ask_at_once`` forgets what is waited for, such as a token server that failed.
     """
 
     agent: IAgent
@@ -51,6 +52,7 @@ class Fetcher:
     timeout: float
     max_size: int
     authorization: bytes | None = field(default=None, repr=False)
+    ask_at_once: Callable[[], None] = field(default=lambda: None, repr=False)
 
     async def fetch(
         self,

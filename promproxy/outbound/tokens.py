@@ -91,6 +91,10 @@ class Tokens:
         self._renew_at = -math.inf
         return True
 
+    def ask_at_once(self) -> None:
+        """Whoever wants a token next has one asked for, whatever was waited for."""
+        self._not_before = self._next_refused = -math.inf
+
     def stop(self) -> None:
         if self._asking is not None:
             self._asking.cancel()

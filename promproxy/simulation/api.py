@@ -111,7 +111,8 @@ class Api:
         headers = allowance.headers if allowance else {}
         if allowance and allowance.retry_after is not None:
             refusal = _RATE_LIMITED if token else _ADDRESS_RATE_LIMITED
-            headers["Retry-After"] = str(allowance.retry_after)
+            is_moment = self._faults.retry_after_moment
+            headers["Retry-After"] = str(allowance.reset if is_moment else allowance.retry_after)
             # The limiter sits before the part that sets the type, so its JSON is called text.
             headers["Content-Type"] = "text/plain; charset=utf-8"
             return _with_headers(refusal, headers)

@@ -128,6 +128,7 @@ class Faults:
 
     - ``rate_limit``: requests that a user may send per ``rate_limit_period_seconds`` (0: no
       limit); ``rate_limit_unauthenticated`` the same per address without a token.
+    - ``retry_after_moment``: ``Retry-After`` is the moment of the reset, as some versions have it.
     - ``maximum_result``: refuse ``page * per_page`` from there on (0: do not).
     - ``embed_supported``: False as before API 3.212.
     - ``delete_between_pages``: apps deleted before each page but the first.
@@ -141,6 +142,7 @@ class Faults:
     rate_limit: int = _number(0)
     rate_limit_unauthenticated: int = _number(100)
     rate_limit_period_seconds: int = _number(3600)
+    retry_after_moment: bool = _switch(False)
     maximum_result: int = _number(0)
     embed_supported: bool = _switch(True)
     delete_between_pages: int = _number(0)

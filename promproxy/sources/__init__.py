@@ -26,6 +26,14 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Patient(Protocol):
+    """A source that leaves its server alone for a while where that asks for it, or refuses us."""
+
+    def ask_at_once(self) -> None:
+        """An operator wants the next refresh to ask, whatever was waited for."""
+
+
+@runtime_checkable
 class Restorable(Protocol):
     """A source that takes up what it delivered before a restart, where that was saved."""
 

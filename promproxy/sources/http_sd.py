@@ -24,6 +24,10 @@ class HttpSdSource:
     _clock: IReactorTime
     _delivery: Delivery = field(default=Delivery(()), init=False)
 
+    def ask_at_once(self) -> None:
+        """See `promproxy.sources.Patient.ask_at_once`."""
+        self._client.ask_at_once()
+
     async def targets(self) -> Delivery:
         document = await self._client.changed()
         if document is not None:

@@ -182,12 +182,18 @@ class SourceTests(ReloadTestCase):
     text_before = f"sources: [{VMS}, {OTHERS}]"
 
     def test_unchanged_one_is_the_same(self) -> None:
-        """The object that holds targets and tokens; nothing is asked or rendered again."""
+        """The object that holds targets and tokens; nothing is rendered again."""
         snapshot = self.daemon.registry.snapshot
         sources = dict(self.daemon.registry._sources)
         self.assert_reloads(f"sources: [{VMS}, {OTHERS}]\nscrape: {{default_timeout: 3s}}")
         self.assertEqual(dict(self.daemon.registry._sources), sources)
         self.assertIs(self.daemon.registry.snapshot, snapshot)
+
+    def test_unchanged_one_is_asked_at_once(self) -> None:
+        """An operator who reloads wants to see what comes of it."""
+        self.list_targets("others", "192.0.2.9:2")
+        self.assert_reloads(self.text_before)
+        self.assertIn("192.0.2.9:2", self.listed())
 
     def test_removed_one(self) -> None:
         """Its targets go at once, a scrape of them that is under way ends as it began."""

@@ -133,6 +133,14 @@ class FailureTests(TokensTestCase):
             self.assertEqual(len(self.asked), before + 1)
             self.clock.advance(0.1)
 
+    def test_somebody_who_asks_does_not_wait(self) -> None:
+        self.tokens.get().addErrback(lambda _: None)
+        self.fail_with()
+        self.failureResultOf(self.tokens.get(), NoToken)
+        self.tokens.ask_at_once()
+        self.give_first()
+        self.assertEqual(self.tokens.value, b"Bearer t-1")
+
     def test_serves_again_after_it(self) -> None:
         """The next failure begins with 5 s again."""
         for _ in range(3):

@@ -435,6 +435,13 @@ class RateLimitTests(Case):
         assert headers["Content-Type"] == "text/plain; charset=utf-8"
         assert (headers["Retry-After"], headers["X-RateLimit-Reset"]) == ("3600", "3600")
 
+    def test_moment_in_place_of_a_delay(self) -> None:
+        self.world.clock.advance(1.7e9)
+        self.faults.update({"rate_limit": 1, "retry_after_moment": True})
+        token = self.world.login()["access_token"]
+        answers = [self.world.get("/v3/apps", token=token) for _ in range(2)]
+        assert answers[1].headers["Retry-After"] == "1700003600"
+
     def test_period_ends(self) -> None:
         """Then it counts anew."""
         self.faults.update({"rate_limit": 1, "rate_limit_period_seconds": 60})

@@ -9,17 +9,18 @@ from collections.abc import Callable
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
 from promproxy.errors import DeadlinePassed, ScrapeError, SourceError
 from promproxy.outbound.fetch import Fetcher
 from promproxy.outbound.origin import split_url
 from promproxy.sources.cloud_foundry.uaa import Credentials, TokenKeeper
 from promproxy.sources.cloud_foundry.verdict import Judgement, Verdict, classify
+from promproxy.timing.pauses import Pauses
 
 ATTEMPTS = 3
 CONCURRENCY = 3
-LONGEST_WAIT_SECONDS = 30.0
+# A refresh does not wait for longer: it fails, and says for how long.
+LONGEST_PAUSE_SECONDS = 30.0
 
 
 class PageTooLarge(SourceError):
@@ -34,7 +35,8 @@ class PageTooSlow(SourceError):
 class Api:
     """One foundation's Cloud Controller.
 
-    ``url`` is its address; ``random`` yields from [0, 1).
+    ``url`` is its address; ``random`` yields from [0, 1). Whatever an answer asks for, the API is
+    left alone for ``longest_wait`` seconds at most.
     """
 
     url: str
@@ -42,6 +44,8 @@ class Api:
     _clock: IReactorTime
     _random: Callable[[], float]
     _max_requests_per_second: float
+    _longest_wait: float
+    _pauses: Pauses = field(init=False)
     _tokens: TokenKeeper = field(init=False)
     _places: DeferredSemaphore = field(factory=lambda: DeferredSemaphore(CONCURRENCY), init=False)
     _uaa_url: str = field(default="", init=False)
@@ -57,13 +61,28 @@ class Api:
         random: Callable[[], float],
         max_requests_per_second: float,
         credentials: Credentials,
+        longest_wait: float = 300.0,
     ) -> Api:
         """An API that logs in with these credentials at the UAA that its root names."""
-        api = cls(url.rstrip("/"), fetcher, clock, random, max_requests_per_second)
+        api = cls(
+            url.rstrip("/"),
+            fetcher,
+            clock,
+            random,
+            max_requests_per_second,
+            longest_wait,
+        )
+        api._pauses = Pauses(clock)
         api._tokens = TokenKeeper(
             fetcher, clock, credentials, lambda: Deferred.fromCoroutine(api._find_uaa())
         )
         return api
+
+    def ask_at_once(self) -> None:
+        """Somebody wants to know now: forget what we were told to wait for."""
+        self._not_before = 0.0
+        self._tokens.ask_at_once()
+        self._pauses.end_all()
 
     async def get(self, path: str) -> str:
         """The text of the JSON at a path with its query. Raises SourceError."""
@@ -88,6 +107,9 @@ class Api:
                 raise PageTooLarge(self._failed(path, judgement))
             elif judgement.verdict is Verdict.TOO_SLOW:
                 raise PageTooSlow(self._failed(path, judgement))
+            elif judgement.verdict is Verdict.FORBIDDEN:
+                self._tokens.forget(access)
+                break
             elif judgement.verdict is not Verdict.RETRY or attempt == ATTEMPTS:
                 break
             else:
@@ -106,7 +128,8 @@ class Api:
         now = self._clock.seconds()
         judgement = classify(answer, now)
         if judgement.wait is not None:
-            self._not_before = max(self._not_before, now + judgement.wait)
+            wait = min(judgement.wait, self._longest_wait)
+            self._not_before = max(self._not_before, now + wait)
         if judgement.verdict is not Verdict.GOOD:
             return "", judgement
         try:
@@ -117,20 +140,20 @@ class Api:
     async def _turn(self, path: str) -> None:
         """Wait for this request's turn under our own rate limit, and under theirs."""
         now = self._clock.seconds()
-        if self._not_before - now > LONGEST_WAIT_SECONDS:
+        if self._not_before - now > LONGEST_PAUSE_SECONDS:
             left = math.ceil(self._not_before - now)
             raise SourceError(f"GET {self.url}{_shown(path)}: rate limited for {left} s more")
         start = max(now, self._next_slot, self._not_before)
         if self._max_requests_per_second:
             self._next_slot = start + 1 / self._max_requests_per_second
         if start > now:
-            await deferLater(self._clock, start - now)
+            await self._pauses.pause(start - now)
 
     async def _wait(self, judgement: Judgement, attempt: int) -> None:
         """Before asking again: as long as we were told, else 1 s, 2 s and so on, with jitter."""
         if judgement.wait is not None:
             return  # the next turn waits, or says for how long we may not ask
-        await deferLater(self._clock, 2.0 ** (attempt - 1) * (0.75 + self._random() / 2))
+        await self._pauses.pause(2.0 ** (attempt - 1) * (0.75 + self._random() / 2))
 
     async def _find_uaa(self) -> str:
         """Where UAA is, by the API's root, which needs no token."""

@@ -42,6 +42,10 @@ class Lists:
     _clock: IReactorTime
     _page_size: int = field(default=LARGEST_PAGE, init=False)
 
+    def ask_at_once(self) -> None:
+        """See `promproxy.sources.Patient.ask_at_once`."""
+        self._api.ask_at_once()
+
     async def read(self, path: str, query: Query, parsers: Parsers) -> Found:
         """A whole list with what it includes. Raises SourceError.
 

@@ -71,6 +71,10 @@ class CloudFoundrySource:
         """See `promproxy.sources.Restorable.restore`: a loss shows in comparison."""
         self._delivery = delivery
 
+    def ask_at_once(self) -> None:
+        """See `promproxy.sources.Patient.ask_at_once`."""
+        self._lists.ask_at_once()
+
     async def targets(self) -> Delivery:
         inventory, missing = await self._read(scope_of(self._options.rules))
         found = await deliver(targets_of(inventory, self._options), self._clock)

@@ -24,6 +24,8 @@ from promproxy.secret import Secret
 
 # UAA locks an account after five failures within an hour.
 SECONDS_AFTER_REFUSAL = 900.0
+# A token is renewed after a day, however long it is said to be good.
+LONGEST_USE_SECONDS = 86400.0
 
 # Nothing that was encoded, such as a header or a form, passes for these.
 _WORDS = re.compile(r"[A-Za-z_']{1,20}(?:[ ,.:;!-]{1,3}[A-Za-z_']{1,20}){0,40}[.!]?")
@@ -71,8 +73,8 @@ class _Refused(SourceError):
 class TokenKeeper:
     """Hands out a token that is good for some time yet.
 
-    ``uaa_url`` yields where UAA is. A refusal is remembered for a quarter of an hour,
-    or until the credentials are others.
+    ``uaa_url`` yields where UAA is. A refusal is remembered for a quarter of an hour, or until
+    the credentials are others or somebody asks.
     """
 
     _fetcher: Fetcher
@@ -90,17 +92,30 @@ class TokenKeeper:
         try:
             if self._token is None or self._clock.seconds() >= self._renew_at:
                 self._token = await self._renew()
-                self._renew_at = self._clock.seconds() + self._token.renew_after
+                use = min(self._token.renew_after, LONGEST_USE_SECONDS)
+                self._renew_at = self._clock.seconds() + use
             return self._token.access
         except ConfigError as error:  # a file that holds a secret
             raise SourceError(str(error)) from error
         finally:
             self._lock.release()
 
+    def ask_at_once(self) -> None:
+        """Try again even what was refused: whoever wants it has mended something at UAA's side."""
+        self._refusal = None
+
     def refused(self, access: str) -> None:
         """The API did not accept this token: the next one asked for must be another."""
         if self._token is not None and self._token.access == access:
             self._renew_at = self._clock.seconds()
+
+    def forget(self, access: str) -> None:
+        """The API takes this token, but does not let it read: log in anew for the next one.
+
+        What a user or client may do is written into its tokens when it logs in.
+        """
+        if self._token is not None and self._token.access == access:
+            self._token = None
 
     async def _renew(self) -> Token:
         grant = self._credentials.grant

@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
 from enum import Enum, auto
 from typing import Any
 
 from attrs import frozen
 
 from promproxy.outbound.fetch import Answer
+
+# Three years: a number of seconds above it can only be a moment, and one below it only a delay.
+_LONGEST_DELAY = 1e8
 
 
 class Verdict(Enum):
@@ -25,6 +29,7 @@ class Verdict(Enum):
     REAUTHENTICATE = auto()
     SMALLER_PAGES = auto()
     TOO_SLOW = auto()
+    FORBIDDEN = auto()
     GIVE_UP = auto()
 
 
@@ -55,7 +60,7 @@ def classify(answer: Answer, now: float) -> Judgement:
         return Judgement(Verdict.SMALLER_PAGES, reason)
     if status == 403:
         return Judgement(
-            Verdict.GIVE_UP, f"{reason}; does it lack the scope cloud_controller.read?"
+            Verdict.FORBIDDEN, f"{reason}; does it lack the scope cloud_controller.read?"
         )
     return Judgement(Verdict.GIVE_UP, reason)
 
@@ -88,12 +93,32 @@ def _reason(answer: Answer, errors: list[Mapping[str, Any]]) -> str:
 
 
 def _seconds_to_wait(answer: Answer, now: float) -> float | None:
-    """From ``Retry-After`` in seconds, else from ``X-RateLimit-Reset``, a moment."""
-    for name, since in (("Retry-After", 0.0), ("X-RateLimit-Reset", now)):
-        try:
-            seconds = float(answer.header(name)) - since
-        except ValueError:
-            continue
-        if math.isfinite(seconds):
+    """From ``Retry-After``, else from ``X-RateLimit-Reset``.
+
+    The former is a delay or a date (RFC 9110, section 10.2.3), the latter a moment. Cloud
+    Controllers have put the moment into both, and proxies in front of them a delay, so the size
+    of a number decides.
+    """
+    for name in ("Retry-After", "X-RateLimit-Reset"):
+        seconds = _seconds_until(answer.header(name), now)
+        if seconds is not None:
             return max(0.0, seconds)
     return None
+
+
+def _seconds_until(text: str, now: float) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return _seconds_until_date(text, now)
+    if not math.isfinite(number):
+        return None
+    return number - now if number > _LONGEST_DELAY else number
+
+
+def _seconds_until_date(text: str, now: float) -> float | None:
+    try:
+        date = parsedate_tz(text)
+        return None if date is None else mktime_tz(date) - now
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None

@@ -201,10 +201,17 @@ class TokenTests(ApiTestCase):
         self.assertEqual(self.tokens, 2)
 
     def test_missing_scope_is_not_retried(self) -> None:
-        """A new token would lack it too."""
+        """A new token would most likely lack it too."""
         message = self.error(self.api(answer(sample("error_403"), 403)))
         self.assertIn("cloud_controller.read", message)
         self.assertEqual((len(self.asked), self.tokens), (1, 1))
+
+    def test_granted_scope_is_in_the_token_of_the_next_refresh(self) -> None:
+        """However long the one without it is good."""
+        api = self.api(answer(sample("error_403"), 403), GOOD)
+        self.error(api)
+        self.get(api)
+        self.assertEqual((len(self.asked), self.tokens), (2, 2))
 
 
 class RetryTests(ApiTestCase):
@@ -285,9 +292,9 @@ class TheirRateLimitTests(ApiTestCase):
 
     def test_reset_is_obeyed(self) -> None:
         """A moment, by our clock."""
-        self.clock.advance(1000)
-        self.get(self.api(self.limited(X_RateLimit_Reset="1025"), GOOD))
-        self.assertEqual(self.moments, [1000.0, 1025.0])
+        self.clock.advance(1.7e9)
+        self.get(self.api(self.limited(X_RateLimit_Reset="1700000025"), GOOD))
+        self.assertEqual(self.moments, [1.7e9, 1.7e9 + 25])
 
     def test_without_a_time_we_choose(self) -> None:
         """As after any other failure; also when the time makes no sense."""
@@ -298,14 +305,49 @@ class TheirRateLimitTests(ApiTestCase):
 
     def test_long_wait_fails_at_once_and_nothing_is_asked_until_then(self) -> None:
         """Each request before that fails without being sent."""
-        api = self.api(self.limited(Retry_After="3600"), GOOD)
-        self.assertIn("rate limited for 3600 s more", self.error(api))
-        self.clock.advance(3500)
+        api = self.api(self.limited(Retry_After="300"), GOOD)
+        self.assertIn("rate limited for 300 s more", self.error(api))
+        self.clock.advance(200)
         self.assertIn("rate limited for 100 s more", self.error(api))
         self.assertEqual(self.moments, [0.0])
         self.clock.advance(80)
         self.get(api)
-        self.assertEqual(self.moments, [0.0, 3600.0])
+        self.assertEqual(self.moments, [0.0, 300.0])
+
+    def test_whatever_we_are_told_has_a_ceiling(self) -> None:
+        """The limit is asked about again then; an hour's, a moment's, a date's."""
+        far = "Fri, 31 Dec 9999 23:59:59 GMT"
+        for headers in (
+            {"Retry_After": "3600"},
+            {"Retry_After": "1796099501"},
+            {"Retry_After": far},
+            {"Retry_After": "1e300"},
+            {"X_RateLimit_Reset": "99999999999"},
+        ):
+            self.clock = Clock()
+            api = self.api(self.limited(**headers), GOOD)
+            self.assertIn("rate limited for 300 s more", self.error(api))
+            self.clock.advance(300)
+            self.get(api)
+            self.assertEqual(self.moments, [0.0, 300.0])
+
+    def test_somebody_who_asks_is_not_told_to_wait(self) -> None:
+        api = self.api(self.limited(Retry_After="300"), GOOD)
+        self.error(api)
+        api.ask_at_once()
+        self.get(api)
+        self.assertEqual(self.moments, [0.0, 0.0])
+
+    def test_pauses_under_way_end_for_somebody_who_asks(self) -> None:
+        """Those for a limit, and those after a failure."""
+        for first in (self.limited(Retry_After="20"), BUSY):
+            self.clock = Clock()
+            api = self.api(first, GOOD)
+            begun = self.begin(api)
+            self.assertNoResult(begun)
+            api.ask_at_once()
+            pass_time(self.clock, begun, 0.0)
+            self.successResultOf(begun)
 
     def test_limit_met_by_the_last_attempt_is_remembered(self) -> None:
         """It holds for whatever comes next."""
@@ -326,10 +368,10 @@ class TheirRateLimitTests(ApiTestCase):
         in_turn = self.fetcher.answering
         self.fetcher.answering = lambda a: later(a) if a.path == "/v3/apps" else in_turn(a)
         begun = [self.begin(api) for _ in range(2)]
-        waiting[0].callback(self.limited(Retry_After="3600"))
+        waiting[0].callback(self.limited(Retry_After="200"))
         waiting[1].callback(self.limited(Retry_After="1"))
         for one in begun:
-            self.assertIn("rate limited for 3600 s", str(self.failureResultOf(one).value))
+            self.assertIn("rate limited for 200 s", str(self.failureResultOf(one).value))
 
     def test_zero_does_not_mean_without_end(self) -> None:
         """Three attempts, then an error."""

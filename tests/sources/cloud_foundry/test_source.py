@@ -104,6 +104,27 @@ class SourceTestCase(SynchronousTestCase):
         return sorted(target.id for target in delivery.targets)
 
 
+class RateLimitTests(SourceTestCase):
+    """A Cloud Controller that limits us, with a moment in ``Retry-After``."""
+
+    def test_ceiling_and_somebody_who_asks(self) -> None:
+        """Five minutes at most; at once for somebody who asks."""
+        self.clock.advance(1.7e9)
+        limit = {"rate_limit": 1, "retry_after_moment": True, "rate_limit_period_seconds": 600}
+        self.world.simulation.faults.update(limit)
+        source = self.source()
+        self.assertRegex(self.error(source), "rate limited for (299|300) s more")
+        before = len(self.asked)
+        self.error(source)
+        self.assertEqual(len(self.asked), before)
+        source.ask_at_once()
+        self.error(source)
+        self.assertGreater(len(self.asked), before)
+        self.world.simulation.faults.reset()
+        self.clock.advance(301)
+        self.assertTrue(self.refresh(source).targets)
+
+
 class RequestTests(SourceTestCase):
     """Few requests, and just the targets that reading everything would give."""
 

@@ -125,6 +125,14 @@ class RenewalTests(UaaTestCase):
             self.clock.advance(seconds)
             self.assertEqual(self.get(keeper), expected)
 
+    def test_token_without_an_end_is_renewed_once_a_day(self) -> None:
+        keeper = self.keeper(answer_in_turn(token(expires_in=1e12), token("t-2")))
+        self.get(keeper)
+        self.clock.advance(86_399)
+        self.assertEqual(self.get(keeper), "t-1")
+        self.clock.advance(1)
+        self.assertEqual(self.get(keeper), "t-2")
+
     def test_rotated_refresh_token_is_the_next_one(self) -> None:
         """One that is not sent again stays good."""
         keeper = self.keeper(
@@ -237,6 +245,13 @@ class RefusalTests(UaaTestCase):
         path.write_text("right")
         self.assertEqual(self.get(keeper), "t-1")
         self.assertEqual(len(self.fetcher.asked), 2)
+
+    def test_somebody_who_asks_has_it_tried_at_once(self) -> None:
+        """The password is right again at UAA's side, such as after a lock."""
+        keeper = self.keeper(answer_in_turn(REFUSED, token()))
+        self.error(keeper)
+        keeper.ask_at_once()
+        self.assertEqual(self.get(keeper), "t-1")
 
     def test_account_is_never_locked(self) -> None:
         """In a day of wrong passwords, where the simulated UAA locks after five in a row."""

@@ -45,7 +45,7 @@ class VerdictTests(SynchronousTestCase):
                 (answer(sample("error_400_per_page"), 400), Verdict.SMALLER_PAGES),
                 (answer(sample("error_401"), 401), Verdict.REAUTHENTICATE),
                 (answer(sample("error_401_no_token"), 401), Verdict.REAUTHENTICATE),
-                (answer(sample("error_403"), 403), Verdict.GIVE_UP),
+                (answer(sample("error_403"), 403), Verdict.FORBIDDEN),
                 (answer(sample("error_404"), 404), Verdict.GIVE_UP),
                 (answer(sample("error_404_unknown_request"), 404), Verdict.GIVE_UP),
                 (answer(sample("error_429"), 429), Verdict.RETRY),
@@ -139,9 +139,23 @@ class WaitTests(SynchronousTestCase):
     def test_nothing_that_helps(self) -> None:
         """We choose ourselves how long."""
         self.assertIsNone(wait())
-        for value in ("soon", "Wed, 21 Oct 2015 07:28:00 GMT", "nan", "inf", "-inf", "1e999"):
+        for value in ("soon", "Wed, 99 Foo 2015 77:28:00 GMT", "nan", "inf", "-inf", "1e999"):
             self.assertIsNone(wait(Retry_After=value), value)
             self.assertIsNone(wait(X_RateLimit_Reset=value), value)
+
+    def test_retry_after_that_can_only_be_a_moment(self) -> None:
+        """Cloud Controllers of some years put the reset time there."""
+        self.assertEqual(wait(Retry_After=str(int(NOW) + 90)), 90.0)
+        self.assertEqual(wait(Retry_After=str(int(NOW) - 90)), 0.0)
+
+    def test_retry_after_as_a_date(self) -> None:
+        """RFC 9110, section 10.2.3."""
+        self.assertEqual(wait(Retry_After="Tue, 14 Nov 2023 22:15:20 GMT"), 120.0)
+        self.assertEqual(wait(Retry_After="Wed, 21 Oct 2015 07:28:00 GMT"), 0.0)
+
+    def test_reset_that_can_only_be_a_delay(self) -> None:
+        """As proxies write it."""
+        self.assertEqual(wait(X_RateLimit_Reset="45"), 45.0)
 
     def test_garbage_in_one_header_leaves_the_other(self) -> None:
         """The first usable one counts."""
