@@ -36,7 +36,7 @@ class ScriptedFetcher:
         self.asked.append((method, url, headers, data))
         if isinstance(self.found, BaseException):
             raise self.found
-        found: Answer = self.found
+        found: Answer = self.found(data) if callable(self.found) else self.found
         return found
 
 
@@ -91,6 +91,66 @@ class RequestTests(SynchronousTestCase):
         token = self.ask(self.credentials(answer({"access_token": "t"})))
         self.assertEqual(token.seconds, math.inf)
 
+    def test_lifetime_of_nothing(self) -> None:
+        """To Go's client a token with 0 seconds never expires."""
+        for seconds in (0, -1, "0"):
+            found = answer({"access_token": "t", "expires_in": seconds})
+            self.assertEqual(self.ask(self.credentials(found)), Token("t", math.inf), seconds)
+
+    def test_answers_of_odd_servers(self) -> None:
+        """Any status 2xx, and a form in place of JSON."""
+        found = answer({"access_token": "t", "expires_in": "60"}, 201)
+        self.assertEqual(self.ask(self.credentials(found)), Token("t", 60.0))
+        found = answer(b"access_token=t%2F1&token_type=bearer&expires_in=60")
+        self.assertEqual(self.ask(self.credentials(found)), Token("t/1", 60.0))
+
+    def wants_form(self, form: Any) -> Answer:
+        if form.get("client_secret") == "hunter2" and form["client_id"] == "scraper":
+            return answer({"access_token": "t-1", "expires_in": 3600})
+        return answer({"error": "invalid_client"}, 401)
+
+    def test_server_that_wants_the_secret_in_the_form(self) -> None:
+        """Is found out once: the header goes first, then no more."""
+        credentials = self.credentials(self.wants_form)
+        self.assertEqual(self.ask(credentials), Token("t-1", 3600.0))
+        self.assertEqual(["Authorization" in a[2] for a in self.fetcher.asked], [True, False])
+        self.ask(credentials)
+        self.assertEqual(len(self.fetcher.asked), 3)
+        assert "Authorization" not in self.fetcher.asked[2][2]
+
+    def test_server_that_changes_its_mind(self) -> None:
+        """Is followed back to the header."""
+        credentials = self.credentials(self.wants_form)
+        self.ask(credentials)
+        self.fetcher.found = lambda form: (
+            answer({"error": "x"}, 400)
+            if "client_secret" in form
+            else answer({"access_token": "t"})
+        )
+        self.assertEqual(self.ask(credentials).access, "t")
+
+    def test_refused_both_ways(self) -> None:
+        """Both reasons are told where they differ."""
+        told = {True: "invalid_client", False: "invalid_request"}
+        credentials = self.credentials(
+            lambda form: answer({"error": told["client_secret" in form]}, 400)
+        )
+        self.assertEqual(
+            self.error(credentials),
+            f"no token from {SHOWN}: status 400 (invalid_request); "
+            "with the secret in the form: status 400 (invalid_client)",
+        )
+
+    def test_one_way_only_without_an_answer_or_a_secret(self) -> None:
+        """Nothing else could come of the second."""
+        for found, changes in (
+            (Unreachable("refused"), {}),
+            (answer([], 302), {}),
+            (answer([], 401), {"client_secret": None}),
+        ):
+            self.error(self.credentials(found, **changes))
+            self.assertEqual(len(self.fetcher.asked), 1)
+
     def test_failures(self) -> None:
         """Each names the server, without the query, and never what the server says in free text."""
         told = {"error": "invalid_client", "error_description": "hunter2 is wrong"}
@@ -102,8 +162,8 @@ class RequestTests(SynchronousTestCase):
             (answer([], 302), "status 302"),
             (answer(b"[" * 100_000, 500), "status 500"),
             (answer({"token": "x"}), "the answer holds no token"),
-            (answer({"access_token": "x", "expires_in": 0}), "the token has expired already"),
-            (answer({"access_token": "x", "expires_in": -5}), "the token has expired already"),
+            (answer(b"token=x"), "the answer holds no token"),
+            (answer({"access_token": "x", "expires_in": 0.5}), "the token has expired already"),
         ):
             self.assertEqual(self.error(self.credentials(found)), f"no token from {SHOWN}: {why}")
 
