@@ -82,9 +82,16 @@ class CheckTests(CommandTestCase):
         self.assertTrue(err.startswith(f"promproxy: {self.file}:2: listen"), err)
         self.assertEqual(err.count("\n"), 1)
 
+    def test_endpoint(self) -> None:
+        """Its place is told, and what to write."""
+        for text in ("nonsense:1", "8080", "0.0.0.0:65536"):
+            status, _, err = self.check(f"\nlisten: ['{text}']")
+            self.assertEqual(status, 1)
+            expected = f"promproxy: {self.file}:2: listen[0]: '{text}' is not an endpoint such as "
+            self.assertTrue(err.startswith(f"{expected}tcp:8080, 127.0.0.1:8080"), err)
+
     def test_what_only_building_shows(self) -> None:
         for content, message in (
-            ("listen: ['nonsense:1']", "listen: 'nonsense:1' is not an endpoint"),
             ("outbound: {x: {tls_config: {ca_file: /nowhere/ca.pem}}}", "/nowhere/ca.pem"),
         ):
             status, _, err = self.check(content)

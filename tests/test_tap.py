@@ -57,10 +57,10 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(Options()["config"], "/etc/promproxy/promproxy.yml")
 
     def test_what_only_building_shows_ends_with_one_line(self) -> None:
-        """An endpoint that is none, for example."""
-        options = self.parse("listen: ['nonsense:1']")
+        """An endpoint of a plugin, for example."""
+        options = self.parse("listen: ['systemd:nonsense']")
         error = self.assertRaises(SystemExit, makeService, options)
-        self.assertTrue(str(error).startswith("promproxy: listen: 'nonsense:1' is not an endpoint"))
+        self.assertTrue(str(error).startswith("promproxy: 'systemd:nonsense' is not an endpoint"))
 
 
 class PluginTests(SynchronousTestCase):

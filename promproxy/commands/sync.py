@@ -21,9 +21,9 @@ from twisted.logger import globalLogBeginner
 from twisted.web.resource import Resource
 
 from promproxy.commands.common import run_under_reactor
-from promproxy.daemon.endpoints import make_endpoint
 from promproxy.errors import ConfigError
 from promproxy.outbound.settings import HttpClient
+from promproxy.server.endpoints import make_endpoint
 from promproxy.server.site import PromproxySite
 from promproxy.settings.load import load_section
 from promproxy.settings.readers import problem_with_url

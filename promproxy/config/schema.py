@@ -15,6 +15,7 @@ from promproxy.outbound.networks import Network, network
 from promproxy.outbound.settings import HttpClient
 from promproxy.scrape.merged.settings import MergedSettings
 from promproxy.scrape.settings import ScrapeSettings
+from promproxy.server.endpoints import endpoint
 from promproxy.server.permissions import OPENABLE
 from promproxy.server.settings import Role
 from promproxy.settings.node import ConfigNode
@@ -46,7 +47,7 @@ class Config:
     """The whole file."""
 
     listen: tuple[str, ...] = setting(
-        list_of(text), default=("tcp:8080",), doc="Twisted endpoint strings"
+        list_of(endpoint), default=("tcp:8080",), doc="where callers reach us"
     )
     discovery: Discovery = setting(
         section(Discovery), default=Discovery(), doc="the discovery document"

@@ -15,7 +15,6 @@ from attrs import field, frozen
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from promproxy.config import schema
-from promproxy.daemon.endpoints import make_endpoint
 from promproxy.daemon.outputs import output_settings
 from promproxy.daemon.profiles import make_profile
 from promproxy.daemon.sources import SourceBuilder
@@ -26,6 +25,7 @@ from promproxy.errors import ConfigError
 from promproxy.outbound.agent import OutboundAgent
 from promproxy.outbound.client import Outbound, Profile
 from promproxy.outbound.settings import HttpClient
+from promproxy.server.endpoints import make_endpoint
 from promproxy.settings.files import files_in, world_readable_secrets
 from promproxy.sources import Source
 from promproxy.sources.settings import SourceSettings

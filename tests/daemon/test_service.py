@@ -135,7 +135,7 @@ class StartTests(ServiceTestCase):
     def test_bad_endpoint_is_an_error_of_the_configuration(self) -> None:
         for endpoint in ("8080x", "tcp", "tcp:x", "nonsense:1", "tcp:1:2:3:4:5"):
             error = self.assertRaises(ConfigError, self.make, f"listen: ['{endpoint}']")
-            self.assertIn(f"listen: '{endpoint}' is not an endpoint such as tcp:8080", str(error))
+            self.assertIn(f"'{endpoint}' is not an endpoint such as tcp:8080", str(error))
 
     def test_configuration_reaches_every_part(self) -> None:
         """Prefix, scheme, address, our own metrics, timeouts."""

@@ -1,4 +1,4 @@
-"""Tests of promproxy.daemon.endpoints."""
+"""Tests of promproxy.server.endpoints."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.daemon.endpoints import BACKLOG, make_endpoint
 from promproxy.errors import ConfigError
+from promproxy.server.endpoints import BACKLOG, make_endpoint
 
 
 class EndpointTests(SynchronousTestCase):
@@ -28,16 +28,30 @@ class EndpointTests(SynchronousTestCase):
         """An operator may know better."""
         self.assertEqual(self.backlog("tcp:8080:backlog=7"), 7)
 
+    def test_host_and_port(self) -> None:
+        """As Go's servers take them, IPv6 in brackets; without a host it is all of IPv4."""
+        for text, port, interface in (
+            ("0.0.0.0:8080", 8080, "0.0.0.0"),
+            (":9115", 9115, ""),
+            ("localhost:80", 80, "localhost"),
+            ("scrape.example.org:80", 80, "scrape.example.org"),
+            ("[::1]:8080", 8080, "::1"),
+        ):
+            reactor = MemoryReactor()
+            self.successResultOf(make_endpoint(reactor, text).listen(Factory()))
+            ((found, _, backlog, at),) = reactor.tcpServers
+            self.assertEqual((found, at, backlog), (port, interface, BACKLOG), text)
+
     def test_no_endpoint(self) -> None:
         """The message names it as it was written."""
-        for text in ("8080", "tcp:http", "nonsense:1"):
+        for text in ("8080", "tcp:http", "nonsense:1", "", "[::1]", "::1:8080", "0.0.0.0:99999"):
             error = self.assertRaises(ConfigError, make_endpoint, MemoryReactor(), text)
-            self.assertIn(f"listen: {text!r} is not an endpoint", str(error))
+            self.assertIn(f"{text!r} is not an endpoint", str(error))
 
     def test_no_port(self) -> None:
         """Told when the configuration is read, not by a traceback of the socket at the start."""
         for text in ("tcp:65536", "tcp6:99999:interface=\\:\\:1", "tcp:port=99999:backlog=7"):
             error = self.assertRaises(ConfigError, make_endpoint, MemoryReactor(), text)
-            self.assertIn(f"listen: {text!r} is not an endpoint", str(error))
+            self.assertIn(f"{text!r} is not an endpoint", str(error))
             self.assertIn("a port is at most 65535", str(error))
         self.assertEqual(self.backlog("tcp:65535"), BACKLOG)
