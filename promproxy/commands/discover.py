@@ -23,6 +23,12 @@ from promproxy.errors import ConfigError
 from promproxy.targets.target import Delivery
 from promproxy.tunnel.agent import TunnelAgent
 
+# What an operator may want to do where these are the reasons.
+_HINTS = {
+    "internal_routes": "set internal_routes on the rule if promproxy can reach them",
+    "not_found": "the name is wrong, or the user or client may not see it",
+}
+
 
 def add(commands: Any) -> None:
     """Add its parser."""
@@ -78,6 +84,7 @@ class Report:
         lines = [f"{name}: {len(rows)} targets; left out: {left_out or 'nothing'}", *_columns(rows)]
         if self.explain and things:
             lines += ["left out:", *_columns(things)]
+            lines += [f"{reason}: {hint}" for reason, hint in _HINTS.items() if counts[reason]]
         lines += [f"warning: {remark.what}: {remark.why}" for remark in delivery.remarks]
         return "\n".join(lines)
 

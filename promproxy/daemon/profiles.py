@@ -42,7 +42,7 @@ def guard_of(config: Config) -> Guard:
     return Guard(
         denied=Networks(config.deny_addresses),
         sources=frozenset(s.name for s in config.sources if s.cloud_foundry or s.http_sd),
-        own_hosts=frozenset(rule.override_route_and_path.partition("/")[0] for rule in rules),
+        own_hosts=frozenset(rule.override.host for rule in rules if rule.override is not None),
     )
 
 

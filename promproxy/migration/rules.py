@@ -22,11 +22,13 @@ def rule_of(
 ) -> dict[str, Any]:
     """The rule; ``where`` is the target's name in messages. Raises ConfigError.
 
-    ``default_port`` is that of internal routes, ``""`` where none is given: they are used only
-    where a port was, since to most hosts they lead nowhere.
+    ``default_port`` is that of internal routes, ``""`` where none is given. Promregator takes an
+    internal route like any other, so that is said of each rule that lets a route be chosen.
     """
     path = "/" + target.text("path", "/metrics").lstrip("/")
     rule = {**_selector(target, where), **_address(target, where, path)}
+    if "override_route_and_path" not in rule:
+        rule["internal_routes"] = "in_order"
     port = target.text("internalRoutePort", default_port)
     if port:
         rule["internal_route_port"] = int(port) if port.isdigit() else port

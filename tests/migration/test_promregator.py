@@ -27,6 +27,8 @@ from tests.integration.certificates import Authority
 HERE = Path(__file__).parent
 FULL = (HERE / "promregator.yml").read_text()
 SECRETS = re.findall("hunter2-[a-z]+", FULL)
+# Each rule chooses routes as Promregator does.
+IN_ORDER = {"internal_routes": "in_order"}
 SMALL = """
 cf: {api_host: api.example.org, username: u, password: p}
 promregator:
@@ -225,7 +227,7 @@ class SettingTests(SynchronousTestCase):
                             "api_url": "https://api.example.org",
                             "username": "u",
                             "password": "${CF_PASSWORD}",
-                            "select": [{"org": "acme"}],
+                            "select": [{"org": "acme", **IN_ORDER}],
                         },
                     }
                 ],
@@ -243,7 +245,7 @@ class SettingTests(SynchronousTestCase):
         )
         foundation = source["cloud_foundry"]
         self.assertEqual(foundation["proxy_url"], "http://p:1")
-        self.assertEqual(foundation["select"], [{"org": "acme", "space": "prod"}])
+        self.assertEqual(foundation["select"], [{"org": "acme", "space": "prod", **IN_ORDER}])
 
     def test_refresh_interval(self) -> None:
         """Any of the four caches of what changes often; the shortest one."""
@@ -297,7 +299,7 @@ class SettingTests(SynchronousTestCase):
         document = imported_from(text).document
         self.assertEqual(document["outbound"]["none"], {})
         (rule,) = document["sources"][0]["cloud_foundry"]["select"]
-        self.assertEqual(rule, {"org": "acme", "outbound": "none"})
+        self.assertEqual(rule, {"org": "acme", "outbound": "none", **IN_ORDER})
 
     def test_several_foundations(self) -> None:
         """One source for each, with the targets that name it."""
@@ -326,9 +328,13 @@ class SettingTests(SynchronousTestCase):
                 "north1": (
                     "https://n.example.org",
                     "${CF_API_NORTH1_PASSWORD}",
-                    [{"org": "a"}],
+                    [{"org": "a", **IN_ORDER}],
                 ),
-                "south": ("https://s.example.org:444", "${CF_API_SOUTH_PASSWORD}", [{"org": "b"}]),
+                "south": (
+                    "https://s.example.org:444",
+                    "${CF_API_SOUTH_PASSWORD}",
+                    [{"org": "b", **IN_ORDER}],
+                ),
             },
         )
 

@@ -13,17 +13,23 @@ def choose_route(
 ) -> Route | str:
     """The route to use for a process of an app, or why there is none.
 
-    ``routes`` are those with a destination in the process's app, in the API's order. Internal
-    ones come first where the rule has a port for them; else those that reach the app on one port
-    of one process type only, since the gorouter cannot tell the others apart.
+    ``routes`` are those with a destination in the process's app, in the API's order. Which place
+    internal ones have among them is up to the rule. Of the others those come first that reach the
+    app on one port of one process type only, since the gorouter cannot tell the others apart.
     """
     mapped = [route for route in routes if ports_of(route, process)]
     usable = [route for route in mapped if _is_usable(route, domains)]
-    if endpoint.rule.internal_route_port is not None:
-        internal = [route for route in mapped if _is_internal(route, domains)]
-        if internal:
-            return _preferred(internal, endpoint)
+    internal = [route for route in mapped if is_internal(route, domains)]
+    choice = endpoint.rule.internal_choice
+    if internal and choice == "first":
+        return _preferred(internal, endpoint)
+    if internal and choice == "in_order":
+        chosen = _preferred([r for r in mapped if r in usable or r in internal], endpoint)
+        if chosen in internal:
+            return chosen
     if not usable:
+        if internal:
+            return "internal_routes"
         return "no_usable_route" if mapped else "no_route"
     if endpoint.port is not None:
         usable = [route for route in usable if ports_of(route, process) == {endpoint.port}]
@@ -31,6 +37,26 @@ def choose_route(
             return "no_route_to_port"
     unambiguous = [route for route in usable if _is_unambiguous(route, process.app_guid)]
     return _preferred(unambiguous or usable, endpoint)
+
+
+def leads_to_app(
+    host: str, path: str, routes: Sequence[Route], domains: Mapping[str, Domain]
+) -> bool:
+    """Whether the gorouter has an address for one of these routes of an app."""
+    return any(
+        _is_at(route, domains[route.domain_guid].name, host.lower(), path)
+        for route in routes
+        if route.domain_guid in domains
+    )
+
+
+def _is_at(route: Route, domain: str, host: str, path: str) -> bool:
+    if route.host == "*":
+        is_host = host.endswith(f".{domain.lower()}")
+    else:
+        is_host = host == (f"{route.host}.{domain}" if route.host else domain).lower()
+    prefix = route.path.rstrip("/").lower()
+    return is_host and f"{path.lower()}/".startswith(f"{prefix}/")
 
 
 def ports_of(route: Route, process: Process) -> set[int | None]:
@@ -58,7 +84,8 @@ def _is_usable(route: Route, domains: Mapping[str, Domain]) -> bool:
     )
 
 
-def _is_internal(route: Route, domains: Mapping[str, Domain]) -> bool:
+def is_internal(route: Route, domains: Mapping[str, Domain]) -> bool:
+    """Whether a route is for apps on the platform alone, past the gorouter."""
     domain = domains.get(route.domain_guid)
     return domain is not None and domain.internal and route.host != "*"
 

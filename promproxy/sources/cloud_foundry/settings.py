@@ -124,6 +124,15 @@ def _is_named(name: str, exact: str, pattern: re.Pattern[str] | None) -> bool:
     return pattern is None or pattern.fullmatch(name) is not None
 
 
+@frozen
+class Override:
+    """An address in place of an app's route; ``path`` is ``""`` where the rule's own counts."""
+
+    host: str
+    port: int | None
+    path: str
+
+
 @frozen(kw_only=True)
 class Rule(Selector):
     """One rule: which apps, and how they are scraped."""
@@ -139,16 +148,22 @@ class Rule(Selector):
     preferred_route_regex: tuple[re.Pattern[str], ...] = setting(
         list_of(regex), default=(), doc="patterns for the whole route; the first that fits wins"
     )
+    internal_routes: str = setting(
+        one_of("never", "first", "in_order"),
+        default="",
+        doc="first: before other routes; in_order: like them, as Promregator does; never by "
+        "default, first with internal_route_port",
+    )
     internal_route_port: int | None = setting(
-        port, default=None, doc="use internal routes, before others, on this port"
+        port, default=None, doc="the port on which internal routes are asked; 8080 by default"
     )
     process_types: tuple[str, ...] = setting(
         list_of(text), default=("web",), doc="which processes of an app are scraped"
     )
     override_route_and_path: str = setting(
-        matching(r"[A-Za-z0-9._-]+(/[!-~]*)?", "host/path"),
+        matching(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[!-~]*)?", "host/path or host:port/path"),
         default="",
-        doc="a route, with the path, in place of the app's own",
+        doc="an address, with the path, in place of the app's route",
     )
     outbound: str = setting(text, default="", doc="the outbound profile, in place of the source's")
     labels: Mapping[str, str] = setting(
@@ -162,9 +177,28 @@ class Rule(Selector):
         super().__attrs_post_init__()
         if self.path and self.paths:
             raise ValueError("give either path or paths")
+        if self.internal_routes == "never" and self.internal_route_port is not None:
+            raise ValueError("internal_routes: never leaves nothing to do for internal_route_port")
+        if self.override is not None and self.override.port not in (None, *range(1, 65536)):
+            raise ValueError("override_route_and_path: no port has this number")
         if not self.process_types:
             raise ValueError("process_types: name at least one, such as web")
         check_own_names(self.labels)
+
+    @property
+    def internal_choice(self) -> str:
+        """Whether internal routes are used: ``never``, ``first`` or ``in_order``."""
+        default = "never" if self.internal_route_port is None else "first"
+        return self.internal_routes or default
+
+    @property
+    def override(self) -> Override | None:
+        """What `override_route_and_path` says, if anything."""
+        if not self.override_route_and_path:
+            return None
+        netloc, slash, path = self.override_route_and_path.partition("/")
+        host, _, number = netloc.partition(":")
+        return Override(host, int(number) if number else None, slash + path)
 
     @property
     def metrics_paths(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from promproxy.sources.cloud_foundry.resources import (
     Route,
     Space,
 )
-from promproxy.sources.cloud_foundry.routes import choose_route
+from promproxy.sources.cloud_foundry.routes import choose_route, leads_to_app
 from promproxy.sources.cloud_foundry.rules import Endpoint, endpoints_of
 from promproxy.sources.cloud_foundry.settings import TEMPLATE_FIELDS, Rule, Selector
 from promproxy.targets.ids import endpoint_suffix, safe_id
@@ -128,7 +128,11 @@ def _grouped(pairs: Iterable[tuple[str, object]]) -> defaultdict[str, list]:  # 
 
 @frozen
 class _Address:
-    """Where the instances of one process are scraped; the host of an internal route has a gap."""
+    """Where the instances of one process are scraped; the host of an internal route has a gap.
+
+    ``header`` tells whether the router there knows the app's instances; ``router`` is where to
+    connect instead.
+    """
 
     scheme: str
     host: str
@@ -136,7 +140,9 @@ class _Address:
     path: str
     query: str
     route: str
-    internal: bool
+    internal: bool = False
+    header: bool = True
+    router: str = ""
 
 
 @frozen
@@ -186,28 +192,50 @@ class _AppTargets:
         return range(0 if self.options.by_process else listed, last)
 
     def _address(self, endpoint: Endpoint, process: Process) -> _Address | str:
-        path, _, query = endpoint.path.partition("?")
-        if endpoint.rule.override_route_and_path:
-            host, slash, rest = endpoint.rule.override_route_and_path.partition("/")
-            url, internal = endpoint.rule.override_route_and_path, False
-            if slash:
-                path, _, query = f"/{rest}".partition("?")
-        else:
-            route = choose_route(endpoint, process, self.routes, self.domains)
-            if isinstance(route, str):
-                return route
-            domain = self.domains[route.domain_guid]
-            url, internal, path = route.url, domain.internal, f"{route.path}{path}"
-            host = f"{route.host}.{domain.name}" if route.host else domain.name
-        if not _HOST.fullmatch(host):
+        address = self._overridden(endpoint) or self._by_route(endpoint, process)
+        if isinstance(address, str):
+            return address
+        if not _HOST.fullmatch(address.host):
             return "route_host"
-        if not _PATH.fullmatch(f"{path}{query}") or "#" in f"{path}{query}":
+        whole = f"{address.path}{address.query}"
+        if not _PATH.fullmatch(whole) or "#" in whole:
             return "metrics_path"
-        if internal:
+        return address
+
+    def _overridden(self, endpoint: Endpoint) -> _Address | None:
+        """Where the rule has it that something stands in front of the app.
+
+        A router that has no such route for the app would refuse a request for its instances.
+        """
+        override = endpoint.rule.override
+        if override is None:
+            return None
+        path, _, query = (override.path or endpoint.path).partition("?")
+        return _Address(
+            endpoint.scheme,
+            override.host,
+            override.port or DEFAULT_PORTS[endpoint.scheme],
+            path,
+            query,
+            endpoint.rule.override_route_and_path,
+            header=leads_to_app(override.host, path, self.routes, self.domains),
+            router="" if override.port else self.options.router,
+        )
+
+    def _by_route(self, endpoint: Endpoint, process: Process) -> _Address | str:
+        route = choose_route(endpoint, process, self.routes, self.domains)
+        if isinstance(route, str):
+            return route
+        path, _, query = endpoint.path.partition("?")
+        path = f"{route.path}{path}"
+        domain = self.domains[route.domain_guid]
+        host = f"{route.host}.{domain.name}" if route.host else domain.name
+        if domain.internal:
             port = endpoint.port or endpoint.rule.internal_route_port or 8080
-            return _Address("http", host, port, path, query, url, internal=True)
+            return _Address("http", host, port, path, query, route.url, internal=True, header=False)
         port = DEFAULT_PORTS[endpoint.scheme]
-        return _Address(endpoint.scheme, host, port, path, query, url, internal=False)
+        router = self.options.router
+        return _Address(endpoint.scheme, host, port, path, query, route.url, router=router)
 
     def _target(
         self,
@@ -233,9 +261,9 @@ class _AppTargets:
             query=address.query,
             instance=f"{guid}:{index}{suffix}",
             labels=self._labels(endpoint, process, index, address, meta),
-            headers=() if address.internal else ((name, f"{guid}:{index}"),),
+            headers=((name, f"{guid}:{index}"),) if address.header else (),
             outbound=self.options.profile_of(endpoint.rule),
-            router="" if address.internal else self.options.router,
+            router=address.router,
         )
 
     def _meta_labels(self) -> tuple[dict[str, str], list[Dropped]]:

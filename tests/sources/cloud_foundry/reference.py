@@ -143,6 +143,13 @@ def _target(
         path = own_path
         if slash:
             path, _, query = ("/" + rest).partition("?")
+        # (G) Asked for an instance at a route that is not the app's, the gorouter answers 400.
+        host, colon, number_text = host.partition(":")
+        if colon:  # the address is meant, and not the router's
+            router = ""
+            port = "" if number_text == {"http": "80", "https": "443"}[scheme] else ":8443"
+        if not any(_is_at(r, host, path, process, inventory) for r in inventory.routes.values()):
+            headers = ()
     else:
         route = _route(process, endpoint, inventory)
         if route is None:
@@ -153,7 +160,7 @@ def _target(
         if domain.internal:
             # (T) http://<index>.<host>.<domain>:<port>, without the header.
             scheme, host, headers, router = "http", f"{index}.{host}", (), ""
-            number = endpoint.port or rule.internal_route_port
+            number = endpoint.port or rule.internal_route_port or 8080
             port = "" if number == 80 else f":{number}"
     if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
         return None
@@ -173,6 +180,20 @@ def _target(
     )
 
 
+def _is_at(route: Route, host: str, path: str, process: Process, inventory: Inventory) -> bool:
+    if process.app_guid not in [destination.app_guid for destination in route.destinations]:
+        return False
+    if route.domain_guid not in inventory.domains:
+        return False
+    name = inventory.domains[route.domain_guid].name
+    if route.host == "*":
+        if not host.endswith("." + name):
+            return False
+    elif host != ".".join(part for part in (route.host, name) if part):
+        return False
+    return route.path == "" or path == route.path or path.startswith(route.path + "/")
+
+
 def _route(process: Process, endpoint: _Endpoint, inventory: Inventory) -> Route | None:
     def leads_to(route: Route, *, any_type: bool = False) -> set[tuple[str, int | None]]:
         return {
@@ -187,13 +208,21 @@ def _route(process: Process, endpoint: _Endpoint, inventory: Inventory) -> Route
         if leads_to(route) and route.host != "*" and route.domain_guid in inventory.domains
     ]
     internal = [r for r in candidates if inventory.domains[r.domain_guid].internal]
-    if endpoint.rule.internal_route_port is not None and internal:
+    use = endpoint.rule.internal_routes
+    if use == "" and endpoint.rule.internal_route_port is not None:
+        use = "first"
+    if use == "first" and internal:
         return _preferred(internal, endpoint.rule)
     usable = []
     for route in candidates:
         domain = inventory.domains[route.domain_guid]
         if route.protocol == "http" and not (domain.internal or domain.tcp or domain.mutual_tls):
             usable.append(route)
+    if use == "in_order":
+        both = [route for route in candidates if route in usable or route in internal]
+        first = _preferred(both, endpoint.rule)
+        if first in internal:
+            return first
     if endpoint.port is not None:
         usable = [r for r in usable if leads_to(r) == {(process.type, endpoint.port)}]
     # (G) Two ports, or two process types, behind one route have the same app guid and index.

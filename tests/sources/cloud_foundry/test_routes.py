@@ -45,7 +45,6 @@ class UsableTests(SynchronousTestCase):
             "tcp route": route("a", protocol="tcp"),
             "tcp domain": route("a", domain="tcp"),
             "client certificate wanted": route("a", domain="mtls"),
-            "internal": route("a", domain="internal"),
             "domain unknown": evolve(route("a"), domain_guid="gone"),
         }
         for kind, bad in unusable.items():
@@ -133,6 +132,27 @@ class InternalTests(SynchronousTestCase):
         self.assertEqual(chosen(*routes), "a.apps.example")
         self.assertEqual(chosen(*routes, internal_route_port=8080), "i.apps.internal")
         self.assertEqual(chosen(routes[0], internal_route_port=8080), "a.apps.example")
+
+    def test_app_that_has_no_others(self) -> None:
+        """Where the rule does not use them, the reason says that there are some."""
+        self.assertEqual(chosen(route("i", domain="internal")), "internal_routes")
+        self.assertEqual(chosen(route("i", domain="internal"), route("*")), "internal_routes")
+
+    def test_first_without_a_port(self) -> None:
+        routes = (route("a"), route("i", domain="internal"))
+        self.assertEqual(chosen(*routes, internal_routes="first"), "i.apps.internal")
+
+    def test_in_order(self) -> None:
+        """The first route of all, or the first that a pattern fits, as Promregator has it."""
+        public, internal = route("a"), route("i", domain="internal")
+        for port in (None, 9100):
+            rule: dict[str, Any] = {"internal_routes": "in_order", "internal_route_port": port}
+            self.assertEqual(chosen(public, internal, **rule), "a.apps.example")
+            self.assertEqual(chosen(internal, public, **rule), "i.apps.internal")
+            self.assertEqual(chosen(route("*"), internal, public, **rule), "i.apps.internal")
+            rule["preferred_route_regex"] = (re.compile(r".*[.]apps[.]internal"),)
+            self.assertEqual(chosen(public, internal, **rule), "i.apps.internal")
+            self.assertEqual(chosen(public, **rule), "a.apps.example")
 
     def test_preference_counts_among_them(self) -> None:
         """As among the others."""

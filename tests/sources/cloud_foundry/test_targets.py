@@ -110,13 +110,35 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(target.port, 9100)
 
     def test_overridden_route_and_path(self) -> None:
-        """In place of the app's own, which may have none; the instance is still addressed."""
+        """In place of the app's own, which may have none. A router has no instance of it there."""
         shop = inventory(app(), process())
         target = one(shop, Rule(override_route_and_path="other.example/m?x=y", paths=("/own",)))
         self.assertEqual((target.url, target.query), ("https://other.example/m", "x=y"))
-        self.assertEqual(target.headers, (("X-CF-APP-INSTANCE", "app-1:0"),))
+        self.assertEqual(target.headers, ())
         target = one(shop, Rule(override_route_and_path="other.example", paths=("/own",)))
         self.assertEqual(target.url, "https://other.example/own")
+
+    def test_overridden_by_a_route_of_the_app(self) -> None:
+        """Which has its instances; also a wildcard route, or another one than would be chosen."""
+        for host, path, override in (
+            ("b", "", "B.apps.example/m"),
+            ("b", "/p", "b.apps.example/p/m"),
+            ("*", "", "any.apps.example/m"),
+        ):
+            shop = inventory(app(), process(), route("a"), route(host, path=path))
+            target = one(shop, Rule(override_route_and_path=override))
+            self.assertEqual(target.headers, (("X-CF-APP-INSTANCE", "app-1:0"),), override)
+        shop = inventory(app(), process(), route("a", path="/p"), route("b", to(app="app-2")))
+        for override in ("a.apps.example/px", "b.apps.example/p", "apps.example"):
+            target = one(shop, Rule(override_route_and_path=override))
+            self.assertEqual(target.headers, (), override)
+
+    def test_overridden_with_a_port(self) -> None:
+        """It is that address, and not the router's."""
+        rule = Rule(override_route_and_path="proxy.example:8443/shop/metrics")
+        target = one(inventory(app(), process()), rule, router="https://10.0.0.5")
+        self.assertEqual(target.url, "https://proxy.example:8443/shop/metrics")
+        self.assertEqual((target.headers, target.router), ((), ""))
 
 
 class InstancesTests(SynchronousTestCase):

@@ -152,14 +152,20 @@ class Maker:
     def rule(self) -> Rule:
         """Any rule."""
         types = (*[("web",)] * 5, ("web", "worker"), ("worker", "web"), ("worker",), ("task",))
-        override = self.usually("", "fixed.example", "fixed.example/over?x=y", "a b")
+        overrides = ("fixed.example", "fixed.example/over?x=y", "fixed.example:8443", "a b")
+        own = ("h1.apps.example", "h1.apps.example/p/x", "h2.apps.example:443/m", "x.apps.example")
+        override = self.usually("", *overrides, *own)
+        internal: dict[str, Any] = {
+            "internal_route_port": self.one_of((None, None, 8080, 80)),
+            "internal_routes": self.one_of(("", "", "first", "in_order")),
+        }
         return Rule(
             **self.conditions(),
             paths=self.some((*PATHS, self.one_of(BAD_PATHS)), 3, 1),
             scheme=self.usually("https", "http"),
             annotations=self.one_of((False, True)),
             preferred_route_regex=self.some(ROUTE_PATTERNS, 2),
-            internal_route_port=self.one_of((None, None, 8080, 80)),
+            **internal,
             process_types=self.one_of(types),
             override_route_and_path=override,
             outbound=self.one_of(("", "vm-tls")),
