@@ -72,7 +72,7 @@ class ReferenceTests(SynchronousTestCase):
     def test_kinds(self) -> None:
         """In words; what one cannot guess is explained once."""
         for place, name, kind in (
-            ("", "listen", "list of <string>"),
+            ("", "listen", "list of <endpoint>"),
             ("", "outbound", "mapping of names to section"),
             ("discovery", "scheme", "``http`` or ``https``"),
             ("discovery", "path_prefix", "a path such as /promproxy"),
