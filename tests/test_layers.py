@@ -11,7 +11,7 @@ import promproxy
 
 #: From the bottom to the top. A module in no folder is a layer of its own.
 ORDER = """
-__init__ errors manual secret settings targets timing systemd http exposition outbound server tunnel
+__init__ errors secret settings targets timing systemd http exposition outbound server tunnel
 cluster sources registry disk metrics scrape web config daemon sync migration simulation commands
 tap cli
 """

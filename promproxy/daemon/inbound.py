@@ -14,10 +14,10 @@ from twisted.python.threadpool import ThreadPool
 
 from promproxy.config import schema
 from promproxy.config.load import load_web_file
+from promproxy.daemon.manual import manual_page
 from promproxy.daemon.server_tls import make_server_context
 from promproxy.disk.file_watch import digests_of
 from promproxy.errors import ConfigError
-from promproxy.manual import manual_page
 from promproxy.server.access import Access
 from promproxy.server.bearer_tokens import Tokens
 from promproxy.server.passwords import CheckQueue, Passwords

@@ -391,7 +391,7 @@ class PrepareTests(InboundTestCase):
         super().make()
         (self.folder / "own.pem").write_bytes(Authority().issue("localhost"))
         (self.folder / "web.yml").write_text(TLS)
-        self.text = "listen: ['ssl:8443:privateKey=x.pem']"
+        self.text = f"listen: ['ssl:8443:privateKey={self.folder}/own.pem']"
         error = self.assertRaises(
             ConfigError, make_daemon, self.load(), self.reactor, web_file=self.folder / "web.yml"
         )

@@ -1,4 +1,4 @@
-"""Tests of promproxy.manual."""
+"""Tests of promproxy.daemon.manual."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from promproxy.manual import FOLDERS, manual_page
+from promproxy.daemon.manual import FOLDERS, manual_page
 
 
 class ManualPageTests(SynchronousTestCase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 #: Where Debian's package has them, and where a checkout has them.
-FOLDERS = (Path("/usr/share/doc/promproxy/docs"), Path(__file__).parent.parent / "docs")
+FOLDERS = (Path("/usr/share/doc/promproxy/docs"), Path(__file__).parent.parent.parent / "docs")
 
 
 def manual_page(name: str, folders: tuple[Path, ...] = FOLDERS) -> str:
