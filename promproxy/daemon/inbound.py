@@ -61,8 +61,7 @@ def make_tokens(config: schema.Config, before: Tokens) -> Tokens:
 def inbound_warnings(config: schema.Config, web: WebFile) -> Iterator[str]:
     """What is not wrong, but hardly meant."""
     yield from world_readable_secrets(web)
-    for key in web.ignored:
-        yield f"the web configuration file's {key} has no meaning here and is ignored"
+    yield from web.warnings
     if not verifies_certificates(web) and any(role.client_sans for role in config.roles):
         yield "roles: client_sans without a client_auth_type that verifies certificates"
     has_tunnel = any(source.pushprox is not None for source in config.sources)
@@ -103,7 +102,7 @@ def make_web(settings: WebFile, before: Web | None = None) -> Web:
 
 def header_lines(http: HttpServer) -> bytes:
     """Header fields as they are sent."""
-    return "".join(f"{name}: {value}\r\n" for name, value in http.headers.items()).encode()
+    return "".join(f"{name}: {value}\r\n" for name, value in http.headers.items() if value).encode()
 
 
 log = Logger()

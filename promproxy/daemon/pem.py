@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from OpenSSL import SSL, crypto
 from twisted.internet.ssl import Certificate
 
@@ -25,36 +24,46 @@ class KeyPair:
     chain: Sequence[crypto.X509]
 
 
-def certificates_in(file: Path) -> list[Certificate]:
-    """All of a file, of which there must be one at least. Raises ConfigError."""
+@frozen
+class Pem:
+    """A text in PEM. ``place`` is the file, or the setting, that it stands in."""
+
+    place: str
+    content: bytes = field(repr=False)
+
+
+def pem_in(file: Path) -> Pem:
+    """What a file holds. Raises ConfigError."""
     try:
-        found = [Certificate.loadPEM(pem) for pem in _CERTIFICATE.findall(_read(file))]
+        return Pem(str(file), file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+
+
+def certificates_of(pem: Pem) -> list[Certificate]:
+    """All of a text, of which there must be one at least. Raises ConfigError."""
+    try:
+        found = [Certificate.loadPEM(text) for text in _CERTIFICATE.findall(pem.content)]
     except (crypto.Error, ValueError) as error:
-        raise ConfigError(f"{file}: holds a broken certificate") from error
+        raise ConfigError(f"{pem.place}: holds a broken certificate") from error
     if not found:
-        raise ConfigError(f"{file}: holds no certificate in PEM")
+        raise ConfigError(f"{pem.place}: holds no certificate in PEM")
     return found
 
 
-def key_pair_in(cert_file: Path, key_file: Path) -> KeyPair:
-    """A certificate, first in its file, and the key that belongs to it. Raises ConfigError."""
-    certificate, *chain = (found.original for found in certificates_in(cert_file))
+def key_pair_of(certificates: Pem, key: Pem) -> KeyPair:
+    """A certificate, first in its text, and the key that belongs to it. Raises ConfigError."""
+    certificate, *chain = (found.original for found in certificates_of(certificates))
     try:
         # An empty passphrase, else OpenSSL would ask for one at the terminal.
-        key = crypto.load_privatekey(crypto.FILETYPE_PEM, _read(key_file), b"")
+        private = crypto.load_privatekey(crypto.FILETYPE_PEM, key.content, b"")
         context = SSL.Context(SSL.TLS_METHOD)
         context.use_certificate(certificate)
-        context.use_privatekey(key)
+        context.use_privatekey(private)
         context.check_privatekey()
     except (crypto.Error, SSL.Error, ValueError) as error:
         raise ConfigError(
-            f"{key_file}: holds no key in PEM, without a passphrase, that belongs to {cert_file}"
+            f"{key.place}: holds no key in PEM, without a passphrase, that belongs to "
+            f"{certificates.place}"
         ) from error
-    return KeyPair(key, certificate, chain)
-
-
-def _read(file: Path) -> Any:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    return KeyPair(private, certificate, chain)

@@ -11,18 +11,22 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
-from promproxy.daemon.pem import key_pair_in
-from promproxy.errors import ConfigError
+from promproxy.daemon.pem import Pem, certificates_of, key_pair_of, pem_in
 from promproxy.server.settings import TlsServer
 from promproxy.server.tls import ServerContext, sans_of
 
-_VERSIONS = {"TLS12": SSL.TLS1_2_VERSION, "TLS13": SSL.TLS1_3_VERSION}
+# OpenSSL as Debian sets it speaks no older ones.
+_VERSIONS = {
+    **dict.fromkeys(("TLS10", "TLS11", "TLS12"), SSL.TLS1_2_VERSION),
+    "TLS13": SSL.TLS1_3_VERSION,
+}
 
 _REQUIRE = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
 _MODES = {
     "NoClientCert": SSL.VERIFY_NONE,
     "RequestClientCert": SSL.VERIFY_PEER,
     "RequireAnyClientCert": _REQUIRE,
+    "RequireClientCert": _REQUIRE,
     "VerifyClientCertIfGiven": SSL.VERIFY_PEER,
     "RequireAndVerifyClientCert": _REQUIRE,
 }
@@ -47,8 +51,10 @@ def make_server_context(settings: TlsServer) -> ServerContext:
     context.set_session_id(os.urandom(16))  # without one, no certificate goes with a ticket
     context.set_alpn_select_callback(_choose_protocol)
     _use_certificate(context, settings)
-    if settings.client_ca_file is not None:
-        _use_authorities(context, settings.client_ca_file)
+    if settings.has_client_ca:
+        _use_authorities(context, _pem(settings.client_ca_file, settings.client_ca, "client_ca"))
+    else:
+        context.set_default_verify_paths()  # the system's, as Go's server has it
     context.set_verify(_MODES[settings.client_auth_type], _verifier(settings))
     context.set_cipher_list(_CIPHERS)
     return context
@@ -59,7 +65,10 @@ def _choose_protocol(_connection: object, offered: Sequence[bytes]) -> Any:
 
 
 def _use_certificate(context: ServerContext, settings: TlsServer) -> None:
-    pair = key_pair_in(settings.cert_file, settings.key_file)
+    pair = key_pair_of(
+        _pem(settings.cert_file, settings.cert, "cert"),
+        _pem(settings.key_file, settings.key.reveal(), "key"),
+    )
     context.use_certificate(pair.certificate)
     for certificate in pair.chain:
         context.add_extra_chain_cert(certificate)
@@ -68,22 +77,17 @@ def _use_certificate(context: ServerContext, settings: TlsServer) -> None:
     context.not_after = end.replace(tzinfo=timezone.utc).timestamp()
 
 
-def _use_authorities(context: SSL.Context, file: Path) -> None:
-    _check_readable(file)
-    try:
-        context.load_verify_locations(str(file))
-        context.load_client_ca(bytes(file))
-    except SSL.Error as error:
-        raise ConfigError(f"{file}: holds no certificates in PEM") from error
+def _pem(file: Path | None, inline: str, key: str) -> Pem:
+    """What the file holds, or else what stands in the configuration itself."""
+    return Pem(f"tls_server_config.{key}", inline.encode()) if file is None else pem_in(file)
 
 
-def _check_readable(*files: Path) -> None:
-    """OpenSSL does not say why it could not read one."""
-    for file in files:
-        try:
-            file.open("rb").close()
-        except OSError as error:
-            raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+def _use_authorities(context: SSL.Context, pem: Pem) -> None:
+    store = context.get_cert_store()
+    for certificate in certificates_of(pem):
+        if store is not None:
+            store.add_cert(certificate.original)
+        context.add_client_ca(certificate.original)
 
 
 def _verifier(settings: TlsServer) -> Any:

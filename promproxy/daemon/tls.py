@@ -13,7 +13,7 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 
-from promproxy.daemon.pem import certificates_in, key_pair_in
+from promproxy.daemon.pem import certificates_of, key_pair_of, pem_in
 from promproxy.disk.file_watch import digests_of
 from promproxy.outbound.settings import TlsConfig
 from promproxy.outbound.tls import TLSProfile, make_tls_profile
@@ -47,7 +47,7 @@ def load_tls_profile(tls: TlsConfig) -> TLSProfile:
     """One profile, from the files that the settings name. Raises ConfigError."""
     options: dict[str, Any] = {"raiseMinimumTo": _VERSIONS[tls.min_version]}
     if tls.cert_file is not None and tls.key_file is not None:
-        pair = key_pair_in(tls.cert_file, tls.key_file)
+        pair = key_pair_of(pem_in(tls.cert_file), pem_in(tls.key_file))
         options.update(privateKey=pair.key, certificate=pair.certificate, extraCertChain=pair.chain)
     return make_tls_profile(
         trust_root=_trust_root(tls), server_name=tls.server_name or None, **options
@@ -59,4 +59,4 @@ def _trust_root(tls: TlsConfig) -> Any:
         return None
     if tls.ca_file is None:
         return platformTrust()
-    return trustRootFromCertificates(certificates_in(tls.ca_file))
+    return trustRootFromCertificates(certificates_of(pem_in(tls.ca_file)))

@@ -32,9 +32,9 @@ _HOST_AND_PORT = re.compile(
 def endpoint(node: ConfigNode) -> str:
     """``host:port``, such as ``:8080``, or a Twisted endpoint string, such as ``tcp:8080``."""
     value = text(node)
-    # Those of plugins may use the reactor as they are parsed; they are left to `make_endpoint`.
+    # `make_endpoint` parses these: plugins may use the reactor for it, and ssl: reads files.
     plugins = {str(plugin.prefix) for plugin in getPlugins(IStreamServerEndpointStringParser)}
-    if value.partition(":")[0] not in plugins:
+    if value.partition(":")[0] not in {"ssl", *plugins}:
         try:
             make_endpoint(None, value)
         except ConfigError as error:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import translate
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from attrs import frozen
@@ -21,6 +21,7 @@ from promproxy.server.permissions import PERMISSIONS
 from promproxy.settings.files import PemFiles
 from promproxy.settings.node import ConfigNode
 from promproxy.settings.readers import (
+    Section,
     list_of,
     mapping_of,
     one_of,
@@ -31,11 +32,13 @@ from promproxy.settings.readers import (
     text,
 )
 
-VERSIONS = ("TLS12", "TLS13")
+VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
+OLDEST_VERSION = "TLS12"
 CLIENT_AUTH_TYPES = (
     "NoClientCert",
     "RequestClientCert",
     "RequireAnyClientCert",
+    "RequireClientCert",  # an old name of the one above
     "VerifyClientCertIfGiven",
     "RequireAndVerifyClientCert",
 )
@@ -50,15 +53,16 @@ HEADERS = {
     "X-XSS-Protection": (),
 }
 
-# The cost doubles the time with each step: 17 takes seconds, as much as htpasswd allows.
-_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+#: The cost doubles the time with each step; one more than this takes longer than a second.
+USABLE_COST = 14
 
 
 def bcrypt_hash(node: ConfigNode) -> Secret:
     """A bcrypt hash, as ``promproxy hash-password`` makes it."""
     value = text(node)
     if not _BCRYPT.fullmatch(value):
-        node.expected("a bcrypt hash of cost 4 to 17, as promproxy hash-password makes it")
+        node.expected("a bcrypt hash of cost 4 to 31, as promproxy hash-password makes it")
     return Secret(value, written_in=node.file)
 
 
@@ -68,43 +72,65 @@ def ignored(node: ConfigNode) -> bool:
 
 
 def header_value(node: ConfigNode) -> str:
-    """Text that fits into a line of a header."""
-    value = text(node)
+    """Text that fits into a line of a header; a number is one too."""
+    value = "" if node.is_null() else node.scalar("one line of ASCII")
     if not re.fullmatch(r"[\t -~]*", value):
         node.expected("one line of ASCII")
     return value
 
 
+def inline_key(node: ConfigNode) -> Secret:
+    """A key in PEM; it is not shown."""
+    return Secret(text(node), written_in=node.file)
+
+
 @frozen(kw_only=True)
 class TlsServer(PemFiles):
-    """TLS, and what callers must show for it."""
+    """TLS, and what callers must show for it. A file counts before what stands here itself."""
 
-    cert_file: Path = setting(path, doc="the certificate, with its chain")
-    key_file: Path = setting(path, doc="its key")
+    EMPTY_IS_DEFAULT: ClassVar[bool] = True
+
+    cert_file: Path | None = setting(path, default=None, doc="the certificate, with its chain")
+    key_file: Path | None = setting(path, default=None, doc="its key")
+    cert: str = setting(text, default="", doc="the certificate itself, in PEM", shown=False)
+    key: Secret = setting(inline_key, default=Secret(), doc="its key itself", shown=False)
     client_auth_type: str = setting(
         one_of(*CLIENT_AUTH_TYPES),
         default="NoClientCert",
         doc="which certificates callers must show",
     )
-    client_ca_file: Path | None = setting(path, default=None, doc="who signs callers' certificates")
+    client_ca_file: Path | None = setting(
+        path,
+        default=None,
+        doc="who signs callers' certificates; unset: the system's authorities",
+    )
+    client_ca: str = setting(
+        text, default="", doc="these certificates themselves, in PEM", shown=False
+    )
     client_allowed_sans: tuple[str, ...] = setting(
         list_of(text),
         default=(),
         doc="subject alternative names, of which a caller's certificate must have one; empty: any",
     )
-    min_version: str = setting(one_of(*VERSIONS), default="TLS12", doc="the oldest version")
+    min_version: str = setting(
+        one_of(*VERSIONS), default="TLS12", doc="the oldest version, at least TLS12"
+    )
     max_version: str = setting(one_of(*VERSIONS), default="TLS13", doc="the newest version")
     cipher_suites: bool = setting(ignored, default=False, doc="ignored")
     prefer_server_cipher_suites: bool = setting(ignored, default=False, doc="ignored")
     curve_preferences: bool = setting(ignored, default=False, doc="ignored")
 
     def __attrs_post_init__(self) -> None:
+        if self.cert_file is None and not self.cert:
+            raise ValueError("'cert_file' is missing")
+        if self.key_file is None and not self.key.reveal():
+            raise ValueError("'key_file' is missing")
+        if self.max_version < OLDEST_VERSION:
+            raise ValueError(f"max_version: the oldest version that is spoken is {OLDEST_VERSION}")
         if self.min_version > self.max_version:
             raise ValueError("max_version: is older than min_version")
-        if self.verifies and self.client_ca_file is None:
-            raise ValueError(f"client_auth_type: {self.client_auth_type} needs a client_ca_file")
         if self.client_auth_type == "NoClientCert":
-            for key in ("client_ca_file", "client_allowed_sans"):
+            for key in ("client_ca_file", "client_ca", "client_allowed_sans"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: needs a client_auth_type that asks for certificates")
 
@@ -113,14 +139,29 @@ class TlsServer(PemFiles):
         return self.client_ca_file, self.cert_file, self.key_file
 
     @property
+    def has_client_ca(self) -> bool:
+        """Whether the file says who signs callers' certificates."""
+        return self.client_ca_file is not None or bool(self.client_ca)
+
+    @property
     def verifies(self) -> bool:
         """Whether a certificate that a caller shows has been verified."""
         return self.client_auth_type in VERIFYING
 
 
+class TlsSection(Section[TlsServer]):
+    """Reads the section; an empty one is as none."""
+
+    def __call__(self, node: ConfigNode) -> TlsServer | None:  # type: ignore[override]
+        """Raises ConfigError."""
+        return super().__call__(node) if node.entries() else None
+
+
 @frozen(kw_only=True)
 class HttpServer:
     """HTTP."""
+
+    EMPTY_IS_DEFAULT: ClassVar[bool] = True
 
     http2: bool = setting(ignored, default=False, doc="ignored: HTTP/1.1 is spoken")
     headers: Mapping[str, str] = setting(
@@ -139,10 +180,18 @@ class HttpServer:
 class WebFile:
     """The whole file."""
 
-    tls_server_config: TlsServer | None = setting(section(TlsServer), default=None, doc="TLS")
+    EMPTY_IS_DEFAULT: ClassVar[bool] = True
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "auth_excluded_paths": "pages without a password are open_pages in promproxy.yml"
+    }
+
+    tls_server_config: TlsServer | None = setting(TlsSection(TlsServer), default=None, doc="TLS")
     http_server_config: HttpServer = setting(section(HttpServer), default=HttpServer(), doc="HTTP")
     basic_auth_users: Mapping[str, Secret] = setting(
         mapping_of(bcrypt_hash), default={}, doc="users, and the bcrypt hashes of their passwords"
+    )
+    rate_limit: bool = setting(
+        ignored, default=False, doc="ignored: limits are in promproxy.yml, in scrape"
     )
 
     def __attrs_post_init__(self) -> None:
@@ -159,16 +208,34 @@ class WebFile:
     @property
     def ignored(self) -> tuple[str, ...]:
         """The keys in it that have no meaning here."""
-        return tuple(_ignored("tls_server_config", self.tls_server_config)) + tuple(
-            _ignored("http_server_config", self.http_server_config)
+        return (
+            *_ignored("", self),
+            *_ignored("tls_server_config.", self.tls_server_config),
+            *_ignored("http_server_config.", self.http_server_config),
         )
 
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What is taken in another way than it says, or hardly meant."""
+        for key in self.ignored:
+            yield f"the web configuration file's {key} has no meaning here and is ignored"
+        tls = self.tls_server_config
+        if tls is not None and tls.min_version < OLDEST_VERSION:
+            yield f"tls_server_config.min_version: {OLDEST_VERSION} is the oldest that is spoken"
+        for name, hashed in self.basic_auth_users.items():
+            cost = int(hashed.reveal()[4:6])
+            if cost > USABLE_COST:
+                yield (
+                    f"basic_auth_users: the hash of '{name}' has cost {cost}, so that a check of "
+                    "the password takes seconds; promproxy hash-password makes a new one"
+                )
 
-def _ignored(key: str, found: Any) -> Iterator[str]:
+
+def _ignored(prefix: str, found: Any) -> Iterator[str]:
     if found is not None:
         for field in attrs.fields(type(found)):
             if field.metadata["reader"] is ignored and getattr(found, field.name):
-                yield f"{key}.{field.name}"
+                yield f"{prefix}{field.name}"
 
 
 @frozen(kw_only=True)

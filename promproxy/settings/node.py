@@ -45,6 +45,10 @@ class ConfigNode:
         """Whether this is null."""
         return self.content.tag == _NULL
 
+    def is_empty(self) -> bool:
+        """Whether this is null or a text without characters."""
+        return self.is_null() or self.content.value == ""
+
     def scalar(self, what: str) -> str:
         """The text of a scalar; in a string ``${NAME}`` is the environment's, ``$$`` a ``$``."""
         if not isinstance(self.content, yaml.ScalarNode) or self.is_null():

@@ -11,7 +11,7 @@ for the manual to look into.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -48,7 +48,11 @@ def setting(
 
 @frozen
 class Section(Generic[T]):
-    """Reads a mapping as an instance of a schema class."""
+    """Reads a mapping as an instance of a schema class.
+
+    The class may have ``HINTS``, what to write in place of keys that users bring from elsewhere,
+    and ``EMPTY_IS_DEFAULT``, where null and ``""`` are as if the key were not there.
+    """
 
     cls: type[T]
 
@@ -58,9 +62,14 @@ class Section(Generic[T]):
         fields = {f.name: f for f in attrs.fields(self.cls)}  # type: ignore[arg-type]
         twins = {f"{n}_file": n for n, f in fields.items() if f.metadata["reader"] is secret}
         values: dict[str, Any] = {}
+        hints: Mapping[str, str] = getattr(self.cls, "HINTS", {})
         entries = node.entries()
+        if getattr(self.cls, "EMPTY_IS_DEFAULT", False):
+            entries = {k: at for k, at in entries.items() if not (k in fields and at.is_empty())}
         for key, at in entries.items():
             if key not in fields and key not in twins:
+                if key in hints:
+                    at.fail(hints[key])
                 at.unknown_key(key, [*fields, *twins])
             name = twins.get(key, key)
             if name in values:

@@ -23,6 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.daemon import server_tls
 from promproxy.daemon.server_tls import make_server_context
 from promproxy.errors import ConfigError
+from promproxy.secret import Secret
 from promproxy.server.settings import TlsServer
 from promproxy.server.tls import ServerContext, sans_of
 from tests.integration.certificates import Authority
@@ -72,7 +73,7 @@ class BadFilesTests(FolderTestCase):
         other = self.write("other.pem", self.authority.issue("other"))
         self.check(f"FOLDER/other.pem{why}", key_file=other)
         settings = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": text}
-        self.check("FOLDER/text: holds no certificates in PEM", **settings)
+        self.check("FOLDER/text: holds no certificate in PEM", **settings)
 
     def test_key_with_a_passphrase(self) -> None:
         """Nobody is asked for it at the terminal."""
@@ -120,6 +121,27 @@ class HandshakeTests(FolderTestCase):
         ours, _ = self.connect(server, namesake.issue("x"), self.authority.pem)
         for connection in (other, ours):
             self.assertRaises(SSL.WantReadError, connection.recv, 100)
+
+    def test_certificate_in_the_configuration_itself(self) -> None:
+        """And the authorities of callers."""
+        pem, ca = self.own.read_text(), self.authority.pem.decode()
+        server = make_server_context(
+            TlsServer(
+                cert=pem, key=Secret(pem), client_ca=ca, client_auth_type="VerifyClientCertIfGiven"
+            )
+        )
+        self.connect(server, self.authority.issue("x"))
+        self.assertRaises(SSL.Error, self.connect, server, Authority().issue("x"))
+        error = self.assertRaises(
+            ConfigError, make_server_context, TlsServer(cert="x", key=Secret(pem))
+        )
+        self.assertEqual(str(error), "tls_server_config.cert: holds no certificate in PEM")
+
+    def test_authorities_of_the_system(self) -> None:
+        """Where the file names none, as for Go's server."""
+        server = self.make(client_auth_type="VerifyClientCertIfGiven")
+        self.connect(server)
+        self.assertRaises(SSL.Error, self.connect, server, self.authority.issue("x"))
 
     def test_bug_in_a_check_refuses(self) -> None:
         """It does not let anybody in."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import ConfigError
-from promproxy.server.endpoints import BACKLOG, make_endpoint
+from promproxy.server.endpoints import BACKLOG, endpoint, make_endpoint
+from promproxy.settings.node import ConfigNode
 
 
 class EndpointTests(SynchronousTestCase):
@@ -41,6 +45,14 @@ class EndpointTests(SynchronousTestCase):
             self.successResultOf(make_endpoint(reactor, text).listen(Factory()))
             ((found, _, backlog, at),) = reactor.tcpServers
             self.assertEqual((found, at, backlog), (port, interface, BACKLOG), text)
+
+    def test_files_are_read_later(self) -> None:
+        """By the daemon; until then a missing one may still come."""
+        text = "ssl:8443:privateKey=/nowhere/x.pem"
+        node = ConfigNode(
+            content=yaml.compose(f"'{text}'"), file=Path("x"), line=1, path="", environ={}
+        )
+        self.assertEqual(endpoint(node), text)
 
     def test_no_endpoint(self) -> None:
         """The message names it as it was written."""

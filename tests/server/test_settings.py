@@ -118,8 +118,40 @@ class GoodFileTests(SynchronousTestCase):
         self.assertEqual(list(web.basic_auth_users), ["prometheus"])
         self.assertEqual(len(web.http_server_config.headers), 1)
 
+    def test_as_the_toolkit_takes_it(self) -> None:
+        """Of its own examples: numbers as header values, rate limits, old names, slow hashes."""
+        text = f"""
+            tls_server_config:
+              cert_file: server.crt
+              key_file: server.key
+              client_auth_type: RequireClientCert
+              min_version: TLS10
+            http_server_config: {{headers: {{X-XSS-Protection: 1, X-Frame-Options: deny}}}}
+            basic_auth_users: {{bob: {HASH.replace("$04$", "$18$")}, eve: {HASH}}}
+            rate_limit: {{interval: 1s, burst: 20}}
+        """
+        web = section_from_text(WebFile, text, GOOD, None)
+        self.assertEqual(web.http_server_config.headers["X-XSS-Protection"], "1")
+        expected = (
+            "the web configuration file's rate_limit has no meaning here and is ignored",
+            "tls_server_config.min_version: TLS12 is the oldest that is spoken",
+            "basic_auth_users: the hash of 'bob' has cost 18, so that a check of the password "
+            "takes seconds; promproxy hash-password makes a new one",
+        )
+        self.assertEqual(tuple(web.warnings), expected)
+
+    def test_inline_certificate(self) -> None:
+        """It is not shown, nor is the key; a file counts before it."""
+        text = "tls_server_config: {cert: hunter2, key: hunter3, key_file: '', client_ca: null}"
+        tls = section_from_text(WebFile, text, GOOD, None).tls_server_config
+        assert tls is not None
+        self.assertEqual((tls.cert, tls.key.reveal(), tls.key_file), ("hunter2", "hunter3", None))
+        self.assertNotIn("hunter", repr(tls))
+        self.assertEqual(tls.key.stands_in, GOOD)
+
     def test_an_empty_file(self) -> None:
-        for text in ("", "# nothing", "{}", "basic_auth_users: {}"):
+        nothing = "{tls_server_config: {}, http_server_config: , basic_auth_users: null}"
+        for text in ("", "# nothing", "{}", "basic_auth_users: {}", nothing):
             self.assertEqual(section_from_text(WebFile, text, GOOD, None), WebFile(), text)
 
     @given(st.text(alphabet="ab:-?[]{},&*!|>'\"%@#~$\\ \n\t0", max_size=20))
