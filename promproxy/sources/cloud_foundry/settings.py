@@ -104,21 +104,22 @@ class Selector:
         """Whether the app is meant."""
         return (
             self.means_space(space, org)
-            and _is_named(app.name, self.app, self.app_regex)
+            and is_named(app.name, self.app, self.app_regex)
             and (self.label_selector is None or self.label_selector.matches(app.labels))
         )
 
     def means_space(self, space: Space, org: Organization) -> bool:
         """Whether apps in this space can be meant."""
         return (
-            _is_named(org.name, self.org, self.org_regex)
+            is_named(org.name, self.org, self.org_regex)
             and self.org_guid in ("", org.guid)
-            and _is_named(space.name, self.space, self.space_regex)
+            and is_named(space.name, self.space, self.space_regex)
             and self.space_guid in ("", space.guid)
         )
 
 
-def _is_named(name: str, exact: str, pattern: re.Pattern[str] | None) -> bool:
+def is_named(name: str, exact: str, pattern: re.Pattern[str] | None) -> bool:
+    """Whether a name is the exact one and matches the pattern, as far as these are given."""
     if exact and exact.lower() != name.lower():
         return False
     return pattern is None or pattern.fullmatch(name) is not None

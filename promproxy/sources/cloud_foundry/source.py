@@ -44,6 +44,13 @@ _ROUTES: Parsers = {"resources": route_from_json, "domains": domain_from_json}
 _ORGS: Parsers = {"resources": organization_from_json}
 _SPACES: Parsers = {"resources": space_from_json, "organizations": organization_from_json}
 
+# By what the lists are narrowed to: where all names of that kind are.
+_NAMED: dict[str, tuple[str, Query, Parsers]] = {
+    "organization": ("/v3/organizations", (), _ORGS),
+    "space": ("/v3/spaces", (("include", "organization"),), _SPACES),
+    "app": ("/v3/apps", (), {"resources": app_from_json}),
+}
+
 _EVERYTHING: list[Query] = [()]
 
 
@@ -65,6 +72,8 @@ class CloudFoundrySource:
     _check_router: Callable[[Target], Coroutine[Any, Any, None]]
     _delivery: Delivery | None = field(default=None, init=False)
     _doubted: bool = field(default=False, init=False)
+    _idle: tuple[str, ...] = field(default=(), init=False)
+    _names: dict[str, list[str]] = field(factory=dict, init=False)
     _router_is_checked: bool = field(default=False, init=False)
 
     def restore(self, delivery: Delivery) -> None:
@@ -76,8 +85,9 @@ class CloudFoundrySource:
         self._lists.ask_at_once()
 
     async def targets(self) -> Delivery:
-        inventory, missing = await self._read(scope_of(self._options.rules))
-        found = await deliver(targets_of(inventory, self._options), self._clock)
+        scope = scope_of(self._options.rules)
+        inventory, missing = await self._read(scope)
+        found = await self._joined(inventory, scope)
         found = evolve(found, left_out=(*found.left_out, *missing))
         self._doubt_sudden_loss(found)
         if self._options.by_process and not self._router_is_checked:
@@ -85,6 +95,33 @@ class CloudFoundrySource:
         if self._delivery is None or not await self._is_unchanged(self._delivery, found):
             self._delivery = found
         return self._delivery
+
+    async def _joined(self, inventory: Inventory, scope: Scope) -> Delivery:
+        """The targets. Where rules select nothing, and others than the time before, the names that
+        there are in their place are looked up, once.
+        """
+        inventory = evolve(inventory, names=self._names)
+        found = await deliver(targets_of(inventory, self._options), self._clock)
+        idle = tuple(remark.what for remark in found.remarks)
+        if idle == self._idle:
+            return found
+        self._idle = idle
+        self._names = await self._names_beside(scope) if idle else {}
+        inventory = evolve(inventory, names=self._names)
+        return await deliver(targets_of(inventory, self._options), self._clock)
+
+    async def _names_beside(self, scope: Scope) -> dict[str, list[str]]:
+        """The names of all orgs, spaces or apps, where only those that rules name were read."""
+        if scope.by not in _NAMED:
+            return {}
+        path, query, parsers = _NAMED[scope.by]
+        try:
+            found = await self._merged(path, [query], parsers)
+        except SourceError:  # it is for a hint only
+            return {}
+        kind = "org" if scope.by == "organization" else scope.by
+        kinds = {"resources": kind, "organizations": "org"}
+        return {kinds[key]: [r.name for r in those.values()] for key, those in found.items()}
 
     async def _check_router_with(self, targets: Sequence[Target]) -> None:
         """Ask the router once, with a target that is scraped through it."""
@@ -114,11 +151,9 @@ class CloudFoundrySource:
         self._doubted = False
 
     async def _is_unchanged(self, before: Delivery, found: Delivery) -> bool:
-        if (len(before.targets), before.dropped, before.left_out) != (
-            len(found.targets),
-            found.dropped,
-            found.left_out,
-        ):
+        if evolve(before, targets=()) != evolve(found, targets=()):
+            return False
+        if len(before.targets) != len(found.targets):
             return False
         differences = 0
 

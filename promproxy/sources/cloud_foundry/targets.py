@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import field, frozen
 
+from promproxy.sources.building import Found
+from promproxy.sources.cloud_foundry.idle import IdleRules
 from promproxy.sources.cloud_foundry.resources import (
     App,
     Domain,
@@ -35,7 +37,11 @@ _PATH = re.compile(r"/[!-~]{0,2000}")  # it becomes a part of labels too, which 
 
 @frozen(kw_only=True)
 class Inventory:
-    """All that a refresh has read, by guid and in the API's order."""
+    """All that a refresh has read, by guid and in the API's order.
+
+    ``names`` are those of orgs, spaces or apps (``org``, ``space``, ``app``) that were looked up
+    beside, since a rule names one that does not exist.
+    """
 
     organizations: Mapping[str, Organization] = field(factory=dict)
     spaces: Mapping[str, Space] = field(factory=dict)
@@ -43,6 +49,7 @@ class Inventory:
     processes: Mapping[str, Process] = field(factory=dict)
     routes: Mapping[str, Route] = field(factory=dict)
     domains: Mapping[str, Domain] = field(factory=dict)
+    names: Mapping[str, Iterable[str]] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -71,10 +78,9 @@ class TargetOptions:
         return self.profile_of(rule) not in self.credentialed
 
 
-def targets_of(
-    inventory: Inventory, options: TargetOptions
-) -> Iterator[Target | Dropped | LeftOut]:
-    """Each target, each label that had to be dropped, and each app left out, with the reason.
+def targets_of(inventory: Inventory, options: TargetOptions) -> Iterator[Found]:
+    """Each target, each label that had to be dropped, and each app left out, with the reason;
+    at the end each rule that selects nothing.
 
     Lists are read one after the other, so what refers to something missing is passed over.
     """
@@ -84,12 +90,14 @@ def targets_of(
         for route in inventory.routes.values()
         for app_guid in dict.fromkeys(d.app_guid for d in route.destinations)
     )
+    idle = IdleRules(options.rules, options.exclude, inventory.names)
     for app in inventory.apps.values():
         space = inventory.spaces.get(app.space_guid)
         org = inventory.organizations.get(space.org_guid) if space is not None else None
         if space is None or org is None:
             yield LeftOut(app.name, "space_unknown")
             continue
+        idle.show(app, space, org, routes[app.guid])
         where = f"{org.name}/{space.name}/{app.name}"
         endpoints = _endpoints(app, space, org, options)
         if isinstance(endpoints, str):
@@ -106,6 +114,7 @@ def targets_of(
             options,
         )
         yield from joined.build(endpoints)
+    yield from idle.remarks()
 
 
 def _endpoints(

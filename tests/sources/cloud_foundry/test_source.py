@@ -269,10 +269,26 @@ class RequestTests(SourceTestCase):
         self.assertTrue(found.targets)
         self.fetcher.asked.clear()
         found = self.refresh(self.source(Rule(org="nope", space="dev")))
-        self.assertEqual((found.targets, self.asked), ((), ["/v3/spaces"]))
+        self.assertEqual((found.targets, self.asked), ((), ["/v3/spaces"] * 2))
+        self.fetcher.asked.clear()
         found = self.refresh(self.source(Rule(app="nope")))
-        self.assertEqual(found, Delivery((), (), (LeftOut("app nope", "not_found"),)))
-        self.assertEqual(self.asked[1:], ["/v3/apps"])
+        self.assertEqual((found.targets, self.asked), ((), ["/v3/apps"] * 2))
+        self.assertEqual(found.left_out, (LeftOut("app nope", "not_found"),))
+
+    def test_nearest_names_are_looked_up_once(self) -> None:
+        """Of orgs, of spaces and their orgs, and of apps; again where other rules are idle."""
+        for rule, why in (
+            (Rule(org="org-0012"), r"in an org called 'org-0012'; the nearest name is 'org-0\d+'"),
+            (Rule(org="org-0012", space="dev"), r"'org-0012'; the nearest name is 'org-0\d+'"),
+            (Rule(org="org-001", space="deev"), "called 'deev'; the nearest name is 'dev'"),
+            (Rule(app="shopp"), "no app is called 'shopp'; the nearest name is 'shop'"),
+        ):
+            source = self.source(rule)
+            (remark,) = self.refresh(source).remarks
+            self.assertRegex(remark.why, why)
+            asked = len(self.asked)
+            (again,) = self.refresh(source).remarks
+            self.assertEqual((again, len(self.asked) - asked), (remark, 1))
 
     def test_small_pages_give_the_same(self) -> None:
         """Where the operator allows only those, and lists have several."""

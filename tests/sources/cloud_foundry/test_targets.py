@@ -17,16 +17,17 @@ from promproxy.sources.cloud_foundry.targets import (
     targets_of,
 )
 from promproxy.targets.labels import MAX_LABEL_BYTES
-from promproxy.targets.target import Dropped, LeftOut, Target
+from promproxy.targets.target import Dropped, LeftOut, Remark, Target
 from tests.sources.cloud_foundry.support import app, inventory, process, route, to
 
 SHOP = inventory(app(), process(instances=2), route())
 
 
 def found(from_inventory: Inventory, *rules: Rule, **options: Any) -> list[Any]:
-    """All that comes of it; without a rule, every app is selected."""
+    """All that comes of it but remarks; without a rule, every app is selected."""
     whole = TargetOptions(source="prod", rules=rules or (Rule(),), **options)
-    return list(targets_of(from_inventory, whole))
+    items = targets_of(from_inventory, whole)
+    return [item for item in items if not isinstance(item, Remark)]
 
 
 def targets(from_inventory: Inventory, *rules: Rule, **options: Any) -> list[Target]:
