@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from attrs import frozen
 
@@ -48,6 +49,10 @@ def no_proxy(node: ConfigNode) -> NoProxy:
 class BasicAuth:
     """A user and a password, sent with every request (RFC 7617)."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "username_file": 'the user stands here itself, or in a variable: username: "${NAME}"'
+    }
+
     username: str = setting(text, doc="the user")
     password: Secret = setting(secret, default=Secret(), doc="the password")
 
@@ -63,6 +68,13 @@ class Authorization:
 @frozen(kw_only=True)
 class TlsConfig(PemFiles):
     """How a TLS connection that we open is made and what the other side must prove."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "ca": "write the certificates to a file and name it in ca_file",
+        "cert": "write the certificate to a file and name it in cert_file",
+        "key": "write the key to a file and name it in key_file",
+        "max_version": "leave it out: both sides use the newest version that they have",
+    }
 
     ca_file: Path | None = setting(
         path,
@@ -89,6 +101,13 @@ class TlsConfig(PemFiles):
 @frozen(kw_only=True)
 class Connection:
     """How connections that we open are made."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "proxy_from_environment": "name the proxy in proxy_url, which may be a variable: "
+        '"${HTTPS_PROXY}"',
+        "proxy_connect_header": "user and password for the proxy go into proxy_basic_auth; other "
+        "headers are not supported",
+    }
 
     tls_config: TlsConfig = setting(section(TlsConfig), default=TlsConfig(), doc="TLS settings")
     proxy_url: str = setting(url, default="", doc="the HTTP proxy to go through; https by CONNECT")
@@ -131,6 +150,17 @@ class OAuth2(Connection):
 @frozen(kw_only=True)
 class HttpClient(Connection):
     """How we speak to other HTTP servers: an outbound profile, or a source's own connection."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        **Connection.HINTS,
+        "bearer_token": "write authorization: {credentials: ...}",
+        "bearer_token_file": "write authorization: {credentials_file: ...}",
+        "enable_http2": "leave it out: connections speak HTTP/1.1",
+        "follow_redirects": "leave it out: redirects are not followed; name the address that they "
+        "lead to, which often differs by a slash at its end",
+        "http_headers": "not supported; an Authorization header of any type goes into "
+        "authorization",
+    }
 
     basic_auth: BasicAuth | None = setting(
         section(BasicAuth), default=None, doc="user and password"
