@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from promproxy.errors import SourceError
 from promproxy.sources import Patient, Restorable, Source
-from promproxy.targets.snapshot import Snapshot, SourceTargets
+from promproxy.targets.snapshot import NoProfiles, Profiles, Snapshot, SourceTargets
 from promproxy.targets.target import Delivery, Target
 from promproxy.timing.backoff import next_delay
 from promproxy.timing.refresh_loop import RefreshLoop
@@ -65,6 +65,7 @@ class Registry:
     states: dict[str, SourceState] = field(factory=dict, init=False)
     _sources: dict[str, Source] = field(factory=dict, init=False)
     _render: Callable[[Target], bytes] = field(default=lambda target: b"", init=False)
+    _profiles: Profiles = field(factory=NoProfiles, init=False)
     _outdated: set[str] = field(factory=set, init=False)
     _loops: dict[str, RefreshLoop] = field(factory=dict, init=False)
     _ending: set[Deferred[None]] = field(factory=set, init=False)
@@ -74,16 +75,24 @@ class Registry:
         self,
         sources: Sequence[Source],
         render: Callable[[Target], bytes],
+        profiles: Profiles,
         startup_grace: float = 0.0,
     ) -> None:
-        """These are the sources from now on; ``render`` makes a target's discovery entry.
+        """Go on with these sources; ``render`` makes a target's discovery entry.
 
-        A source that was there before goes on as it is. Another one of the same name is asked at
-        once, and the targets of its predecessor stay until it delivers. Those of a source that is
-        gone go at once. What is rendered already stays as it is: see `render_again`.
+        An unchanged source goes on as it is, and its targets get the new profiles. Another one of
+        the same name is asked at once; until it delivers, the targets of its predecessor stay, with
+        the profiles that they had. The targets of a removed source go at once. Rendered entries
+        stay: see `render_again`.
         """
         is_ready = self._is_running and not self.pending_sources()
         before, self._sources = self._sources, {source.name: source for source in sources}
+        listings = dict(self.snapshot.listings)
+        for name, listing in listings.items():
+            if self.is_current(name) and listing.profiles is not profiles:
+                listings[name] = evolve(listing, profiles=profiles)
+        is_changed = profiles is not self._profiles
+        self._profiles = profiles
         if render != self._render:
             self._render, self._outdated = render, set(self.snapshot.listings)
         self._startup_grace = startup_grace
@@ -91,8 +100,7 @@ class Registry:
             name: self.states.get(name) or SourceState(name, blocks_readiness=not is_ready)
             for name in self._sources
         }
-        listings = self.snapshot.listings
-        if list(listings) != [name for name in self.states if name in listings]:
+        if is_changed or list(listings) != [name for name in self.states if name in listings]:
             self._publish(listings)
         for name, source in before.items():
             if self._sources.get(name) is not source and name in self._loops:
@@ -110,8 +118,14 @@ class Registry:
         state.is_restored, state.last_success = True, moment
         if isinstance(source, Restorable):
             source.restore(delivery)
-        listing = SourceTargets(delivery, [self._render(target) for target in delivery.targets])
+        entries = [self._render(target) for target in delivery.targets]
+        listing = SourceTargets(delivery, entries, self._profiles, source)
         self._publish({**self.snapshot.listings, name: listing})
+
+    def is_current(self, name: str) -> bool:
+        """Whether a source's targets were found under its newest settings."""
+        listing = self.snapshot.listings.get(name)
+        return listing is None or listing.found_by is self._sources.get(name)
 
     def start(self) -> None:
         """Begin to refresh every source, each in a loop of its own."""
@@ -213,7 +227,7 @@ class Registry:
         state.last_push = min(state.last_push, began)
         try:
             delivery = await source.targets()
-            await self._commit(source.name, delivery)
+            await self._commit(source, delivery)
         except CancelledError:  # also where another source of this name took its place
             raise
         except Exception as error:
@@ -227,12 +241,13 @@ class Registry:
         for name in list(self._outdated):
             listing = self.snapshot.listings.get(name)
             if listing is not None:
-                fresh = await self._rendered(listing.delivery)
+                entries = await self._rendered(listing.delivery)
                 if self.snapshot.listings.get(name) is listing:  # else a refresh was faster
+                    fresh = evolve(listing, entries=entries)
                     self._publish({**self.snapshot.listings, name: fresh})
             self._outdated.discard(name)
 
-    async def _rendered(self, delivery: Delivery) -> SourceTargets:
+    async def _rendered(self, delivery: Delivery) -> Sequence[bytes]:
         entries: list[bytes] = []
         render = self._render
 
@@ -244,19 +259,26 @@ class Registry:
         await in_slices(each(), self._clock)
         if render is not self._render:  # a `set_sources` came in between
             return await self._rendered(delivery)
-        return SourceTargets(delivery, entries)
+        return entries
 
     def _publish(self, listings: Mapping[str, SourceTargets]) -> None:
         """A new snapshot, of these, in the order of the configuration."""
         self.snapshot = Snapshot.of({n: listings[n] for n in self.states if n in listings})
 
-    async def _commit(self, name: str, delivery: Delivery) -> None:
+    async def _commit(self, source: Source, delivery: Delivery) -> None:
         """Take a delivery into a new snapshot, unless it is the one we have."""
+        name = source.name
         before = self.snapshot.listings.get(name)
         if before is not None and before.delivery is delivery:
+            if before.found_by is not source:
+                same = evolve(before, profiles=self._profiles, found_by=source)
+                self._publish({**self.snapshot.listings, name: same})
             return
         self._log_remarks(name, delivery, before.delivery if before else None)
-        listing = await self._rendered(delivery)
+        entries = await self._rendered(delivery)
+        if self._sources.get(name) is not source:  # what it found is not for the new profiles
+            raise CancelledError
+        listing = SourceTargets(delivery, entries, self._profiles, source)
         self._publish({**self.snapshot.listings, name: listing})
         log.info(
             "source {source}: {count} targets, {left_out} left out, {dropped} dropped as bad",

@@ -26,6 +26,7 @@ from promproxy.registry import Registry
 from promproxy.server.site import PromproxySite
 from promproxy.sources import Source
 from promproxy.targets.document import EntryStyle
+from promproxy.targets.snapshot import Profiles
 from promproxy.targets.target import Delivery, Target
 
 
@@ -78,12 +79,13 @@ def make_registry(clock: Clock, *sources: Source, **options: Any) -> Registry:
     """A registry without jitter; not started."""
     render = options.pop("render", EntryStyle().target_entry)
     startup_grace = options.pop("startup_grace", 0.0)
+    profiles = options.pop("profiles", FakeProfiles())
     fields: dict[str, Any] = {
         "random": lambda: 0.0,
         "on_refresh": lambda name, seconds, succeeded: None,
     }
     registry = Registry(clock=clock, **{**fields, **options})
-    registry.set_sources(sources, render, startup_grace)
+    registry.set_sources(sources, render, profiles, startup_grace)
     return registry
 
 
@@ -224,18 +226,20 @@ class Sent:
     answer: Deferred[Response]
 
 
+class FakeProfiles:
+    """A target is the template of its own requests."""
+
+    def template_for(self, target: Target) -> Target:
+        return target
+
+
 @define(eq=False)
 class FakeOutbound:
     """Keeps the requests; the test answers them."""
 
     sent: list[Sent] = field(factory=list)
     cancelled: int = 0
-    version: int = 0
-
-    def template_for(self, target: Target) -> Target:
-        return target
-
-    template_for_new = template_for
+    profiles: Profiles = field(factory=lambda: FakeProfiles())
 
     def send(self, template: Target, method: bytes, lines: bytes) -> Deferred[Response]:
         def count(_answer: object) -> None:

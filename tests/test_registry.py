@@ -12,7 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.errors import SourceError
 from promproxy.registry import MOST_WARNINGS, Registry
 from promproxy.targets.target import Delivery, Dropped
-from tests.fakes import ScriptedSource, delivery_of, make_registry, make_target, settle
+from tests.fakes import (
+    FakeProfiles,
+    ScriptedSource,
+    delivery_of,
+    make_registry,
+    make_target,
+    settle,
+)
 
 BROKEN = SourceError("the disk is on fire")
 
@@ -377,3 +384,63 @@ class RestoreTests(RegistryTestCase):
         settle(self.clock)
         self.assertIs(registry.snapshot, snapshot)
         self.assertFalse(registry.states["vms"].is_restored)
+
+
+class ProfilesTests(RegistryTestCase):
+    """Which profiles a source's targets are reached by: those that came with its settings."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.before, self.after = FakeProfiles(), FakeProfiles()
+        self.source = ScriptedSource([delivery_of("a:1")])
+        self.registry = self.start(self.source, profiles=self.before)
+
+    def go_on(self, *sources: ScriptedSource, profiles: FakeProfiles | None = None) -> None:
+        self.registry.set_sources(sources, lambda target: b"", profiles or self.after)
+        settle(self.clock)
+
+    def profiles(self) -> object:
+        return self.registry.snapshot.listings["vms"].profiles
+
+    def test_unchanged_source_has_new_ones_at_once(self) -> None:
+        """Such as a renewed password."""
+        self.go_on(self.source)
+        self.assertIs(self.profiles(), self.after)
+        self.assertTrue(self.registry.is_current("vms"))
+
+    def test_unchanged_profiles_leave_the_snapshot_as_it_is(self) -> None:
+        snapshot = self.registry.snapshot
+        self.go_on(self.source, profiles=self.before)
+        self.assertIs(self.registry.snapshot, snapshot)
+
+    def test_targets_of_former_settings_keep_theirs(self) -> None:
+        """Until the changed source delivers, however often it fails or others change."""
+        late: Deferred[Delivery] = Deferred()
+        changed = ScriptedSource([BROKEN, late])
+        self.go_on(changed)
+        self.go_on(changed, profiles=FakeProfiles())
+        self.advance(60)
+        self.assertIs(self.profiles(), self.before)
+        self.assertFalse(self.registry.is_current("vms"))
+        self.go_on(changed)
+        late.callback(delivery_of("a:1"))
+        settle(self.clock)
+        self.assertIs(self.profiles(), self.after)
+        self.assertTrue(self.registry.is_current("vms"))
+
+    def test_what_a_replaced_source_delivers_is_dropped(self) -> None:
+        """Though it takes no notice of being cancelled."""
+        stubborn: Deferred[Delivery] = Deferred(lambda d: d.callback(delivery_of("late:1")))
+        replaced = ScriptedSource([delivery_of("a:1"), stubborn])
+        self.registry = self.start(replaced, profiles=self.before)
+        self.advance(60)
+        self.go_on(ScriptedSource([BROKEN]))
+        self.assertEqual(self.ids(self.registry), ["vms/a:1"])
+
+    def test_same_delivery_of_a_changed_source(self) -> None:
+        """Such as that of no targets."""
+        (delivery,) = self.source.steps
+        assert isinstance(delivery, Delivery)
+        self.go_on(ScriptedSource([delivery]))
+        self.assertIs(self.profiles(), self.after)
+        self.assertTrue(self.registry.is_current("vms"))

@@ -13,7 +13,7 @@ from promproxy.config.schema import Config
 from promproxy.daemon.tls import MakeTLSProfile, load_tls_profile
 from promproxy.errors import ConfigError
 from promproxy.outbound.agent import OutboundAgent, make_agent
-from promproxy.outbound.client import Outbound, Profile
+from promproxy.outbound.client import Outbound, Profile, Profiles
 from promproxy.outbound.fetch import Fetcher
 from promproxy.outbound.guard import Guard
 from promproxy.outbound.networks import Networks
@@ -31,9 +31,8 @@ MAX_TOKEN_ANSWER = 1 << 20
 def make_outbound(reactor: Any, config: Config) -> Outbound:
     """The client for all profiles, and for targets that name none. Raises ConfigError."""
     profiles = {"": HttpClient(), **config.outbound}
-    return Outbound(
-        {name: make_profile(reactor, http) for name, http in profiles.items()}, guard_of(config)
-    )
+    by_name = {name: make_profile(reactor, http) for name, http in profiles.items()}
+    return Outbound(Profiles(by_name, guard_of(config)))
 
 
 def guard_of(config: Config) -> Guard:

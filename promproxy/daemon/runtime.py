@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import secrets
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -243,7 +243,7 @@ class Runtime:
         if generation.config.scrape != before.config.scrape:
             self._scrapes.use(generation.config.scrape)
         self.files.settings = generation.outputs
-        self._supply(generation.changed(before))
+        self._supply()
         self._tunnel.use(generation.config)
         self.site.connections.limit = max_connections(generation.config)
         self.site.resource = self._root()
@@ -252,19 +252,19 @@ class Runtime:
             agent.close()
         self._warn(text for text in generation.warnings if text not in before.warnings)
         await self.registry.render_again()
-        self._update_files()
+        self.files.update()
 
-    def _supply(self, changed: Collection[str] = ()) -> None:
-        """Hand over profiles and sources; those in ``changed`` had other settings before."""
+    def _supply(self) -> None:
+        """Hand over profiles and sources."""
         generation, outbound = self.generation, self._builder.outbound
         outbound.use(
             {name: built.value for name, built in generation.profiles.items()},
-            pinned_sources={*changed, *outbound.pinned_sources} & generation.sources.keys(),
-            guard=guard_of(generation.config),
+            guard_of(generation.config),
         )
         self.registry.set_sources(
             [built.value for built in generation.sources.values()],
             generation.render,
+            outbound.profiles,
             generation.config.discovery.startup_grace,
         )
 
@@ -281,12 +281,7 @@ class Runtime:
 
     def _refreshed(self, source: str, seconds: float, succeeded: bool) -> None:
         self.metrics.refreshed(source, seconds, succeeded)
-        if succeeded:
-            self._builder.outbound.unpin(source)
-        self._update_files()
-
-    def _update_files(self) -> None:
-        self.files.update(self._builder.outbound.pinned_sources)
+        self.files.update()
 
     def _root(self) -> Resource:
         """The tree of pages as the newest configuration wants it."""

@@ -84,17 +84,16 @@ class OutputFiles:
                     count=len(delivery.targets),
                 )
 
-    def update(self, pinned_sources: Collection[str] = ()) -> None:
+    def update(self) -> None:
         """Let the files follow what the registry holds.
 
-        Sources in ``pinned_sources`` still have targets that they found under other settings than
-        those of now, and so are not saved.
+        Targets that were found under former settings of their source are not saved.
         """
         settings, snapshot = self.settings, self._registry.snapshot
         if settings.state_dir is not None:
             for name, source in settings.sources.items():
                 listing = snapshot.listings.get(name)
-                if listing is not None and name not in pinned_sources:
+                if listing is not None and self._registry.is_current(name):
                     state = SavedState(name, source.fingerprint, listing.delivery.targets)
                     path = state_path(settings.state_dir, name)
                     make = partial(_state, path, state)

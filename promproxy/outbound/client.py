@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -76,69 +76,25 @@ class RequestTemplate:
     tokens: Tokens | None = None
 
 
-@define(eq=False)
-class Outbound:
-    """Sends scrapes. The profile ``""`` is the default one and must be among them.
-
-    ``version`` grows whenever `template_for` may yield something else than before. ``tunnel`` is
-    the agent of targets that are tunnelled; without it there may be none.
+@frozen(eq=False)
+class Profiles:
+    """All outbound profiles of one configuration. The profile ``""`` is the default one and must be
+    among them. Without a ``tunnel``, no target may be tunnelled.
     """
 
-    _profiles: Mapping[str, Profile] = field(factory=dict)
-    _guard: Guard = NOTHING_DENIED
-    tunnel: Sender | None = field(default=None, kw_only=True)
-    version: int = field(default=0, init=False)
-    _pinned_profiles: dict[str, Mapping[str, Profile]] = field(factory=dict, init=False)
+    by_name: Mapping[str, Profile] = field(factory=dict)
+    guard: Guard = NOTHING_DENIED
+    tunnel: Sender | None = None
     _origin: Callable[..., Origin] = field(
         factory=lambda: lru_cache(REMEMBERED_ORIGINS)(_origin), init=False
     )
 
-    def use(
-        self,
-        profiles: Mapping[str, Profile],
-        pinned_sources: Collection[str] = (),
-        guard: Guard = NOTHING_DENIED,
-    ) -> None:
-        """Go on with other profiles; those that are not among them close their connections.
-
-        ``pinned_sources`` are sources whose targets are still those that were found under former
-        settings. They keep the former profiles until `unpin`: new credentials go only to targets
-        that were chosen by the settings that came with them.
-        """
-        self._pinned_profiles = {source: self._profiles_of(source) for source in pinned_sources}
-        kept = {profile.agent for profile in profiles.values()}
-        for profile in self._profiles.values():
-            if profile.agent not in kept:
-                profile.close()
-        self._profiles, self._guard = profiles, guard
-        self.version += 1
-
-    @property
-    def pinned_sources(self) -> Collection[str]:
-        """The sources whose targets keep former profiles."""
-        return self._pinned_profiles.keys()
-
-    def unpin(self, source: str) -> None:
-        """All targets of a source are from now on those that its newest settings led to."""
-        if self._pinned_profiles.pop(source, None) is not None:
-            self.version += 1
-
-    def _profiles_of(self, source: str) -> Mapping[str, Profile]:
-        return self._pinned_profiles.get(source, self._profiles)
-
     def template_for(self, target: Target) -> RequestTemplate:
-        """What all scrapes of a target have in common, for `send`; worth keeping."""
-        return self._template(target, self._profiles_of(target.source))
-
-    def template_for_new(self, target: Target) -> RequestTemplate:
-        """The same for a target that its source is about to deliver."""
-        return self._template(target, self._profiles)
-
-    def _template(self, target: Target, profiles: Mapping[str, Profile]) -> RequestTemplate:
+        """What all scrapes of a target have in common, for `Outbound.send`; worth keeping."""
         if target.is_tunnelled:
             return self._tunnelled_template(target)
-        profile = profiles[target.outbound]
-        denied = self._guard.denied_for(target)
+        profile = self.by_name[target.outbound]
+        denied = self.guard.denied_for(target)
         origin = self._origin(
             target.scheme, target.host, target.port, target.router, profile.proxy, denied
         )
@@ -162,6 +118,30 @@ class Outbound:
         uri = (url + "&".join(query)).encode("ascii")
         get, head = (start_request(origin, method, uri) for method in _METHODS)
         return RequestTemplate(self.tunnel, origin, get, head)
+
+
+@define(eq=False)
+class Outbound:
+    """Sends scrapes. ``profiles`` are the newest; ``tunnel`` is the agent of tunnelled targets.
+
+    Which profiles a target has is the registry's to say: see `promproxy.registry.Registry`.
+    """
+
+    profiles: Profiles = field(factory=Profiles)
+    tunnel: Sender | None = field(default=None, kw_only=True)
+
+    def use(self, by_name: Mapping[str, Profile], guard: Guard = NOTHING_DENIED) -> None:
+        """Go on with other profiles; those that are not among them close their connections.
+
+        Where nothing has changed, ``profiles`` stays the same object.
+        """
+        if (by_name, guard) == (self.profiles.by_name, self.profiles.guard):
+            return
+        kept = {profile.agent for profile in by_name.values()}
+        for profile in self.profiles.by_name.values():
+            if profile.agent not in kept:
+                profile.close()
+        self.profiles = Profiles(by_name, guard, self.tunnel)
 
     def send(self, template: RequestTemplate, method: bytes, lines: bytes) -> Deferred[Response]:
         """Ask a target by GET or HEAD; fires when the head of its answer is there.
@@ -207,10 +187,10 @@ class Outbound:
 
     def close(self) -> Deferred[list[list[None]]]:
         """Ask for no more tokens, and close idle connections; fires when they are closed."""
-        for profile in self._profiles.values():
+        for profile in self.profiles.by_name.values():
             if profile.tokens is not None:
                 profile.tokens.stop()
-        return gatherResults([profile.close() for profile in self._profiles.values()])
+        return gatherResults([profile.close() for profile in self.profiles.by_name.values()])
 
 
 def _unless_proxy_refused(response: Response) -> Response:

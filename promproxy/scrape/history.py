@@ -6,8 +6,9 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from promproxy.errors import ScrapeError
-from promproxy.outbound.client import Outbound, RequestTemplate
+from promproxy.outbound.client import RequestTemplate
 from promproxy.registry import Registry
+from promproxy.targets.snapshot import Profiles
 from promproxy.targets.target import Target
 
 log = Logger()
@@ -46,7 +47,7 @@ class TargetRecord:
 
     target: Target
     template: RequestTemplate = field(repr=False)
-    version: int  # of the outbound client, when it made this template
+    profiles: Profiles = field(repr=False)  # that made the template
     outcome: str = ""
     status: int = 0
     began: float = 0.0
@@ -69,31 +70,28 @@ class ScrapeHistory:
     """
 
     _registry: Registry
-    _outbound: Outbound
     _spare: int = 0
     _records: dict[str, TargetRecord] = field(factory=dict, init=False)
     _places: dict[tuple[str, int], Place] = field(factory=dict, init=False)
 
-    def of(self, target: Target) -> TargetRecord:
-        """The record of a target of the snapshot."""
+    def of(self, target: Target, profiles: Profiles) -> TargetRecord:
+        """The record of a target, which is to be reached by these profiles."""
         record = self._records.get(target.id)
         if record is None:
             self._forget_former_targets()
-            record = self._records[target.id] = TargetRecord(target, *self._template(target))
+            record = TargetRecord(target, profiles.template_for(target), profiles)
+            self._records[target.id] = record
             if self._spare:
                 key = (target.host, target.port)
                 record.place = self._places.get(key) or self._places.setdefault(key, Place())
-        elif record.version != self._outbound.version:  # under another configuration
-            record.target = target
-            record.template, record.version = self._template(target)
+        elif record.profiles is not profiles:  # of another configuration
+            record.target, record.profiles = target, profiles
+            record.template = profiles.template_for(target)
         elif record.target is not target:  # delivered anew, and most likely as it was
             if record.target != target:
-                record.template = self._outbound.template_for(target)
+                record.template = profiles.template_for(target)
             record.target = target
         return record
-
-    def _template(self, target: Target) -> tuple[RequestTemplate, int]:
-        return self._outbound.template_for(target), self._outbound.version
 
     def last(self, target_id: str) -> TargetRecord | None:
         """The record of a target, None where it was not scraped yet."""

@@ -78,8 +78,8 @@ class ScrapeResource(Resource):
         self.use(settings)
         self._metrics = metrics
         self._clock = clock
-        self.history = ScrapeHistory(registry, outbound)
-        self._unlisted = ScrapeHistory(registry, outbound, spare=UNLISTED_RECORDS)
+        self.history = ScrapeHistory(registry)
+        self._unlisted = ScrapeHistory(registry, spare=UNLISTED_RECORDS)
         #: Knows targets that can be scraped already although their source has not delivered yet.
         self.find_unlisted: Callable[[str], Target | None] = lambda target_id: None
         self._under_way: dict[Scrape, Deferred[None]] = {}
@@ -102,19 +102,21 @@ class ScrapeResource(Resource):
     def render_GET(self, request: CallerRequest) -> bytes | int:
         """Scrape the target that the path names. HEAD comes here too."""
         target_id = request.path[request.path.find(_PREFIX) + len(_PREFIX) :].decode("latin-1")
-        target = self._registry.snapshot.by_id.get(target_id)
+        target = self._registry.snapshot.by_id.get(target_id) or self.find_unlisted(target_id)
         if target is None:
-            target = self.find_unlisted(target_id)
-            if target is None:
-                return self._no_target(request)
-            return self._scrape(self._unlisted.of(target), request, self._lines_for_scrapes)
-        return self._scrape(self.history.of(target), request, self._lines_for_scrapes)
+            return self._no_target(request)
+        return self._scrape(self._record(target), request, self._lines_for_scrapes)
 
     def proxy(self, target: Target, request: CallerRequest) -> int:
         """Scrape a target, listed or not, for a caller to whom we are its ``proxy_url``."""
-        is_listed = self._registry.snapshot.by_id.get(target.id) is target
-        record = (self.history if is_listed else self._unlisted).of(target)
-        return self._scrape(record, request, self._lines_for_proxy)
+        return self._scrape(self._record(target), request, self._lines_for_proxy)
+
+    def _record(self, target: Target) -> TargetRecord:
+        snapshot = self._registry.snapshot
+        if snapshot.by_id.get(target.id) is target:
+            return self.history.of(target, snapshot.profiles_of(target))
+        assert target.is_tunnelled  # so it gets no credentials of ours
+        return self._unlisted.of(target, self._outbound.profiles)
 
     def _scrape(
         self,

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from promproxy.targets.target import Delivery, Target
 
 
+class Profiles(Protocol):
+    """What targets are reached by: `promproxy.outbound.client` has the real ones."""
+
+    def template_for(self, target: Target) -> Any:
+        """The constant part of a target's requests."""
+
+
+class NoProfiles:
+    """Reaches nothing."""
+
+    def template_for(self, target: Target) -> Any:
+        """There is none."""
+        raise LookupError(target.id)
+
+
 @frozen
 class SourceTargets:
     """One source's part of a snapshot: its delivery, and each target as `/discovery` shows it.
 
-    ``entries[i]`` belongs to ``delivery.targets[i]``.
+    ``entries[i]`` belongs to ``delivery.targets[i]``. ``profiles`` are those that came with the
+    settings by which the targets were found: credentials go to no others. ``found_by`` is the
+    source as it was built from these settings.
     """
 
     delivery: Delivery
     entries: Sequence[bytes] = field(repr=False)
+    profiles: Profiles = field(default=NoProfiles(), repr=False)
+    found_by: object = field(default=None, repr=False)
 
 
 @frozen
@@ -40,6 +60,10 @@ class Snapshot:
         for listing in reversed(list(listings.values())):
             by_id.update((target.id, target) for target in reversed(listing.delivery.targets))
         return cls(listings, by_id)
+
+    def profiles_of(self, target: Target) -> Profiles:
+        """What one of its targets is reached by."""
+        return self.listings[target.source].profiles
 
     def targets(self) -> Iterator[Target]:
         """All that are served, in the order of the configuration and of each delivery."""

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import NoToken, Unreachable
-from promproxy.outbound.client import Outbound, Profile, router_from
+from promproxy.outbound.client import Outbound, Profile, Profiles, router_from
 from promproxy.outbound.guard import Guard
 from promproxy.outbound.networks import Networks, network
 from promproxy.outbound.no_proxy import NoProxy
@@ -48,17 +48,16 @@ class OutboundTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.plain, self.special = RecordingAgent(), RecordingAgent()
         profile: Any = Profile
-        self.outbound = Outbound(
-            {
-                "": profile(agent=self.plain),
-                "special": profile(agent=self.special, authorization=b"Basic c2VjcmV0"),
-            }
-        )
+        by_name = {
+            "": profile(agent=self.plain),
+            "special": profile(agent=self.special, authorization=b"Basic c2VjcmV0"),
+        }
+        self.outbound = Outbound(Profiles(by_name))
 
     def test_tunnelled_target(self) -> None:
         """In absolute form with the port, by the tunnel's agent; https is the client's affair."""
         tunnel = RecordingAgent()
-        self.outbound.tunnel = tunnel
+        self.outbound = Outbound(Profiles(self.outbound.profiles.by_name, tunnel=tunnel))
         for changes, url in (
             ({}, "http://web-1:80/metrics"),
             ({"port": 9100, "query": "a=b"}, "http://web-1:9100/metrics?a=b"),
@@ -76,7 +75,7 @@ class OutboundTests(SynchronousTestCase):
         self.assertEqual(self.plain.sent, [])
 
     def send(self, target: Target, method: bytes = b"GET") -> None:
-        self.outbound.send(self.outbound.template_for(target), method, LINES)
+        self.outbound.send(self.outbound.profiles.template_for(target), method, LINES)
 
     def sent(self, method: bytes = b"GET", **changes: Any) -> tuple[Origin, list[str]]:
         """Where it goes, and its lines."""
@@ -128,7 +127,7 @@ class OutboundTests(SynchronousTestCase):
         """A plain request names the whole URL."""
         profile: Any = Profile
         proxy = HttpProxy(host="proxy.example", port=3128)
-        self.outbound = Outbound({"": profile(agent=self.plain, proxy=proxy)})
+        self.outbound.use({"": profile(agent=self.plain, proxy=proxy)})
         _, lines = self.sent()
         self.assertEqual(lines[0], "GET http://h.example:9100/metrics HTTP/1.1")
 
@@ -141,7 +140,7 @@ class OutboundTests(SynchronousTestCase):
             no_proxy=NoProxy("h.example,10.0.0.5"),
         )
         profile: Any = Profile
-        self.outbound = Outbound({"": profile(agent=self.plain, proxy=proxy)})
+        self.outbound.use({"": profile(agent=self.plain, proxy=proxy)})
         origin, lines = self.sent()
         self.assertIsNone(origin.proxy)
         self.assertEqual(lines[0], "GET /metrics HTTP/1.1")
@@ -156,12 +155,12 @@ class OutboundTests(SynchronousTestCase):
         """Not the target's answer; without a proxy 407 is one like any other."""
         target = make_target()
         self.plain.statuses = [407, 407]
-        answer = self.outbound.send(self.outbound.template_for(target), b"GET", LINES)
+        answer = self.outbound.send(self.outbound.profiles.template_for(target), b"GET", LINES)
         self.assertEqual(self.successResultOf(answer).code, 407)
         profile: Any = Profile
         proxy = HttpProxy(host="proxy.example", port=3128)
-        self.outbound = Outbound({"": profile(agent=self.plain, proxy=proxy)})
-        sending = self.outbound.send(self.outbound.template_for(target), b"GET", LINES)
+        self.outbound.use({"": profile(agent=self.plain, proxy=proxy)})
+        sending = self.outbound.send(self.outbound.profiles.template_for(target), b"GET", LINES)
         failure = self.failureResultOf(sending, Unreachable)
         self.assertEqual(failure.value.reason, "HTTP proxy asks for other credentials")
         self.assertTrue(self.plain.connections[-1].aborted)
@@ -207,10 +206,9 @@ class TokenTests(SynchronousTestCase):
         self.agent, self.token_agent = RecordingAgent(), RecordingAgent()
         profile: Any = Profile
         tokens = Tokens(self.ask, self.clock, lambda: 0.0)
-        self.outbound = Outbound(
-            {"": profile(agent=self.agent, tokens=tokens, token_agent=self.token_agent)}
-        )
-        self.template = self.outbound.template_for(make_target())
+        only = profile(agent=self.agent, tokens=tokens, token_agent=self.token_agent)
+        self.outbound = Outbound(Profiles({"": only}))
+        self.template = self.outbound.profiles.template_for(make_target())
 
     async def ask(self) -> Token:
         self.asked.append(Deferred())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -11,16 +9,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import ScrapeError, Unreachable
 from promproxy.scrape.history import QUIET_SECONDS, Place, ScrapeHistory, TargetRecord
-from tests.fakes import FakeOutbound, delivery_of, make_target, registry_with
+from tests.fakes import FakeProfiles, delivery_of, make_target, registry_with
 
 
 class HistoryTests(SynchronousTestCase):
     def setUp(self) -> None:
-        outbound: Any = FakeOutbound()
-        self.outbound = outbound
         registry = registry_with(Clock(), delivery_of("a:1", "b:1"))
         self.target = registry.snapshot.by_id["vms/a:1"]
-        self.history = ScrapeHistory(registry, outbound)
+        self.profiles = registry.snapshot.profiles_of(self.target)
+        self.history = ScrapeHistory(registry)
 
     def end(self, record: TargetRecord, outcome: str, error: ScrapeError | None = None) -> str:
         """Record how a scrape ended, and return what was logged of it."""
@@ -31,7 +28,7 @@ class HistoryTests(SynchronousTestCase):
         return "; ".join(str(formatEvent(event)) for event in events)
 
     def test_failures_are_logged_when_they_begin_and_end(self) -> None:
-        record = self.history.of(self.target)
+        record = self.history.of(self.target, self.profiles)
         url = "vms/a:1: http://a:1/metrics"
         refused, late = Unreachable("connection refused"), Unreachable("name not found")
         for outcome, error, logged in (
@@ -45,23 +42,22 @@ class HistoryTests(SynchronousTestCase):
 
     def test_last_result(self) -> None:
         self.assertIsNone(self.history.last("vms/a:1"))
-        record = self.history.of(self.target)
+        record = self.history.of(self.target, self.profiles)
         self.end(record, "unreachable", Unreachable("connection refused"))
         self.assertIs(self.history.last("vms/a:1"), record)
         self.assertEqual((record.is_up, record.error), (False, "connection refused"))
 
     def test_template_is_renewed_with_the_target_or_the_profiles(self) -> None:
-        before = self.history.of(self.target)
+        before = self.history.of(self.target, self.profiles)
         self.assertIs(before.template, self.target)
         moved = evolve(self.target, path="/other")
-        self.assertIs(self.history.of(moved).template, moved)
-        self.outbound.version += 1
-        self.assertIs(self.history.of(self.target).template, self.target)
+        self.assertIs(self.history.of(moved, self.profiles).template, moved)
+        self.assertIs(self.history.of(self.target, FakeProfiles()).template, self.target)
 
     def test_former_targets_are_forgotten_in_time(self) -> None:
         """Once there are more than twice as many records as targets."""
         for number in range(10):
-            self.history.of(make_target(f"h{number}:1"))
+            self.history.of(make_target(f"h{number}:1"), self.profiles)
         kept = [n for n in range(10) if self.history.last(f"vms/h{n}:1") is not None]
         self.assertLessEqual(len(kept), 5)
 

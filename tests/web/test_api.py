@@ -12,9 +12,11 @@ from promproxy.errors import Unreachable
 from promproxy.scrape.history import ScrapeHistory
 from promproxy.targets.target import Delivery
 from promproxy.web.api import MOST_AT_A_TIME, TargetsResource
-from tests.fakes import Caller, FakeOutbound, make_target, registry_with
+from tests.fakes import Caller, FakeProfiles, make_target, registry_with
 
 NAMES = [f"h:{number}" for number in range(1, 6)]
+
+PROFILES = FakeProfiles()
 
 
 class TargetsTests(SynchronousTestCase):
@@ -23,7 +25,7 @@ class TargetsTests(SynchronousTestCase):
         labels = {"zone": "x", "__meta_a": "b"}
         self.targets = [make_target(name, labels=labels, query="token=hunter2") for name in NAMES]
         registry = registry_with(self.clock, Delivery(tuple(self.targets)))
-        self.history = ScrapeHistory(registry, FakeOutbound())
+        self.history = ScrapeHistory(registry)
         self.caller = Caller(TargetsResource(registry, self.history))
 
     def get(self, query: str = "") -> tuple[int, Any]:
@@ -39,7 +41,7 @@ class TargetsTests(SynchronousTestCase):
 
     def note(self, outcome: str, error: Unreachable | None = None) -> None:
         self.history.record(
-            self.history.of(self.targets[0]),
+            self.history.of(self.targets[0], PROFILES),
             outcome,
             status=200,
             began=1700000000.25,
@@ -100,6 +102,6 @@ class TargetsTests(SynchronousTestCase):
         """The target is asked anew, and what is known of its last scrape stays."""
         self.note("success")
         again = make_target(NAMES[0])
-        record = self.history.of(again)
+        record = self.history.of(again, PROFILES)
         self.assertIs(record.target, again)
         self.assertEqual(record.outcome, "success")

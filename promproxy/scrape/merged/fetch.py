@@ -102,7 +102,7 @@ class Fetcher:
         Where that succeeds, the collector that comes along counts the block's bytes until it is
         released.
         """
-        fetch = _Fetch(self._history.of(labelled.target), self._clock.seconds())
+        fetch = _Fetch(self._history.of(labelled.target, labelled.profiles), self._clock.seconds())
         block: Block | None = None
         error: ScrapeError | None = None
         try:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from promproxy.exposition.labels import SeriesLabels
 from promproxy.scrape.history import TargetRecord
 from promproxy.targets.shards import Shard, shard_from
-from promproxy.targets.snapshot import Snapshot
+from promproxy.targets.snapshot import Profiles, Snapshot
 from promproxy.targets.target import Target
 
 #: Promregator 0.x's labels, and the labels of a Cloud Foundry target that they are made of.
@@ -43,10 +43,11 @@ class Selection:
 
 @frozen
 class Labelled:
-    """A target, and the labels that its series get."""
+    """A target, the labels that its series get, and the profiles that it was listed with."""
 
     target: Target
     labels: SeriesLabels
+    profiles: Profiles
 
 
 @frozen
@@ -92,7 +93,8 @@ def plan_for(
             duplicates.append(target.id)
             continue
         taken.add(identity)
-        targets.append(Labelled(target, SeriesLabels(own, honor_labels)))
+        labelled = SeriesLabels(own, honor_labels)
+        targets.append(Labelled(target, labelled, snapshot.profiles_of(target)))
     return Plan(tuple(targets), tuple(duplicates))
 
 

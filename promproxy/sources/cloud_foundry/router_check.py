@@ -25,7 +25,7 @@ class RouterCheck:
         probe = evolve(target, headers=(("X-CF-PROCESS-INSTANCE", "malformed"),))
         try:
             response = await self._outbound.send(
-                self._outbound.template_for_new(probe), b"GET", b""
+                self._outbound.profiles.template_for(probe), b"GET", b""
             )
         except ScrapeError as error:
             raise SourceError(

@@ -16,6 +16,7 @@ from promproxy.scrape.merged.selection import (
 from promproxy.targets.shards import Shard
 from promproxy.targets.snapshot import Snapshot, SourceTargets
 from promproxy.targets.target import Delivery, Target
+from tests.fakes import FakeProfiles
 
 
 def target(name: str, source: str = "s", **labels: str) -> Target:
@@ -34,7 +35,11 @@ def target(name: str, source: str = "s", **labels: str) -> Target:
 
 
 def snapshot(*targets: Target) -> Snapshot:
-    return Snapshot.of({"s": SourceTargets(Delivery(targets), [b""] * len(targets))})
+    listings = {}
+    for source in dict.fromkeys(target.source for target in targets):
+        own = tuple(target for target in targets if target.source == source)
+        listings[source] = SourceTargets(Delivery(own), [b""] * len(own), FakeProfiles())
+    return Snapshot.of(listings)
 
 
 class SelectionFromTests(SynchronousTestCase):
@@ -57,6 +62,12 @@ class SelectionFromTests(SynchronousTestCase):
 
 
 class PlanTests(SynchronousTestCase):
+    def test_each_target_keeps_the_profiles_that_it_was_listed_with(self) -> None:
+        """A reload while the answer is under way gives it no other credentials."""
+        listed = snapshot(target("a"))
+        (labelled,) = plan_for(listed, Selection(), {}, honor_labels=False).targets
+        self.assertIs(labelled.profiles, listed.profiles_of(labelled.target))
+
     def test_targets_are_selected(self) -> None:
         """By source, and by equality with labels; a label that is missing is empty."""
         everything = snapshot(target("a", env="x", __meta_z="1"), target("b", source="other"))
@@ -118,7 +129,7 @@ class OrderTests(SynchronousTestCase):
             ("unasked", "", 0.0),
         ):
             one = target(name)
-            records[name] = TargetRecord(one, None, 0, outcome, seconds=seconds)  # type: ignore[arg-type]
+            records[name] = TargetRecord(one, None, None, outcome, seconds=seconds)  # type: ignore[arg-type]
         everything = snapshot(*(target(name) for name in (*records, "new")))
         plan = plan_for(everything, Selection(), {}, honor_labels=False)
         found = [labelled.target.id for labelled in in_order(plan.targets, records.get)]

@@ -17,7 +17,7 @@ from promproxy.registry import Registry
 from promproxy.scrape.history import ScrapeHistory
 from promproxy.targets.target import Delivery, Dropped, LeftOut
 from promproxy.web.status.resource import MOST_WAITING, ConfigurationText, StatusResource
-from tests.fakes import Caller, FakeOutbound, ScriptedSource, make_registry, make_target, settle
+from tests.fakes import Caller, FakeProfiles, ScriptedSource, make_registry, make_target, settle
 
 NOW = 1_700_000_000.0
 APP = {
@@ -26,6 +26,8 @@ APP = {
     "__meta_cf_app_guid": "guid",
     "team": "a & b",
 }
+
+PROFILES = FakeProfiles()
 
 
 class TickingClock(Clock):
@@ -73,7 +75,7 @@ class StatusTestCase(SynchronousTestCase):
         self.make(registry)
 
     def make(self, registry: Registry) -> None:
-        self.history = ScrapeHistory(registry, FakeOutbound())
+        self.history = ScrapeHistory(registry)
         self.written: list[str] = []
         self.is_broken = False
 
@@ -96,7 +98,7 @@ class StatusTestCase(SynchronousTestCase):
         return Caller(self.resource, self.clock)
 
     def note(self, number: int, outcome: str = "success", **values: Any) -> None:
-        record = self.history.of(self.targets[number])
+        record = self.history.of(self.targets[number], PROFILES)
         said = {"status": 200, "began": NOW - 5, "seconds": 0.25, "size": 57000, "error": None}
         self.history.record(record, outcome, **{**said, **values})
 
@@ -342,7 +344,7 @@ class TimeTests(SynchronousTestCase):
         registry = make_registry(self.clock, ScriptedSource([Delivery(targets)]))
         registry.start()
         settle(self.clock)
-        history = ScrapeHistory(registry, FakeOutbound())
+        history = ScrapeHistory(registry)
         text = ConfigurationText(maybeDeferred, str)
         self.resource = StatusResource(registry, history, text, self.clock)
         self.resource.putChild(b"", self.resource)
