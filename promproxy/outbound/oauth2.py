@@ -147,6 +147,8 @@ class ClientCredentials:
             client, secret = (
                 quote(part, safe="") for part in (self.client_id, self.client_secret.reveal())
             )
+            # Cloud Foundry's token server, UAA, decodes them only so where it is set up so.
+            headers["X-CF-ENCODED-CREDENTIALS"] = "true"
             headers["Authorization"] = basic_credentials(client, secret).decode("ascii")
         return headers, {**form, **{name: value.reveal() for name, value in self.params.items()}}
 

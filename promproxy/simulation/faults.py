@@ -117,6 +117,15 @@ def _switch(default: bool) -> Any:
     return field(default=default, validator=validators.instance_of(bool))
 
 
+def _texts() -> Any:
+    return field(
+        factory=list,
+        validator=validators.deep_iterable(
+            validators.instance_of(str), validators.instance_of(list)
+        ),
+    )
+
+
 def _is_list_of_faults(_faults: object, _attribute: object, value: object) -> None:
     if not isinstance(value, list) or not all(isinstance(item, Fault) for item in value):
         raise TypeError("'injected' must be a list of faults")
@@ -135,6 +144,11 @@ class Faults:
     - ``token_calls``: API calls after which a token counts as expired (0: no limit).
     - ``access_token_seconds``: life of the tokens issued from now on.
     - ``refuse_refresh_tokens``, ``rotate_refresh_tokens``: what the UAA does with them.
+    - ``uri_encoding_compatibility``: the UAA decodes a client's credentials only where a header
+      says that they are encoded.
+    - ``odd_resources``: guids of resources that have a null where none belongs.
+    - ``route_services``: routes, as host.domain/path, that are bound to a route service.
+    - ``route_bindings_supported``: False as before there was a list of these.
     - ``process_instance_header``: False as before routing-release 0.332.0.
     - ``injected``: faults tried in this order, the first that strikes wins.
     """
@@ -150,6 +164,10 @@ class Faults:
     access_token_seconds: int = _number(1200)
     refuse_refresh_tokens: bool = _switch(False)
     rotate_refresh_tokens: bool = _switch(False)
+    uri_encoding_compatibility: bool = _switch(False)
+    odd_resources: list[str] = _texts()
+    route_services: list[str] = _texts()
+    route_bindings_supported: bool = _switch(True)
     process_instance_header: bool = _switch(True)
     injected: list[Fault] = field(factory=list, validator=_is_list_of_faults)
 

@@ -156,7 +156,10 @@ class Uaa:
         return self._refresh(client_id, form)
 
     def _check_client(self, call: Call, form: Mapping[str, str]) -> str:
-        client_id, secret = _basic_credentials(call.headers.get("authorization", "")) or (
+        says_encoded = call.headers.get("x-cf-encoded-credentials", "").lower() == "true"
+        is_decoded = says_encoded or not self._faults.uri_encoding_compatibility
+        header = call.headers.get("authorization", "")
+        client_id, secret = _basic_credentials(header, is_decoded) or (
             form.get("client_id", ""),
             form.get("client_secret", ""),
         )
@@ -226,8 +229,12 @@ class Uaa:
         return base64.urlsafe_b64encode(self._random.randbytes(_TOKEN_BYTES)).decode().rstrip("=")
 
 
-def _basic_credentials(header: str) -> tuple[str, str] | None:
-    """Client id and secret of a Basic header, each decoded as in a URL; None without a colon."""
+def _basic_credentials(header: str, is_decoded: bool) -> tuple[str, str] | None:
+    """Client id and secret of a Basic header, each decoded as in a URL if ``is_decoded``; None
+    without a colon.
+
+    Source: ``ClientBasicAuthenticationFilter`` of cloudfoundry/uaa.
+    """
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -235,4 +242,6 @@ def _basic_credentials(header: str) -> tuple[str, str] | None:
         name, colon, secret = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return (unquote_plus(name), unquote_plus(secret)) if colon else None
+    if not colon:
+        return None
+    return (unquote_plus(name), unquote_plus(secret)) if is_decoded else (name, secret)

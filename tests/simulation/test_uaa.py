@@ -45,6 +45,14 @@ class UaaTests(SynchronousTestCase):
         assert token["expires_in"] == 1199
         assert len(token["access_token"]) > 1000
 
+    def test_compatibility_mode(self) -> None:
+        """Encoded credentials are decoded only where a header says that they are encoded."""
+        self.uaa.clients["a b"] = Client(secret="c%d", grants=("client_credentials",))
+        self.faults.uri_encoding_compatibility = True
+        assert self.world.grant("a b:c%d", grant_type="client_credentials").status == 200
+        answer = self.world.grant("a%20b:c%25d", grant_type="client_credentials")
+        self.assertRefused(answer, 401, "invalid_client")
+
     def test_client_credentials(self) -> None:
         answer = self.world.grant("monitor:secret", grant_type="client_credentials")
         assert set(json.loads(answer.body)) == set(sample("token_client_credentials"))

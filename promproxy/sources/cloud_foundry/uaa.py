@@ -146,6 +146,8 @@ class TokenKeeper:
         headers = {
             "Accept": "application/json",
             "Authorization": basic_credentials(client, secret).decode("ascii"),
+            # Without it, one in its URI-encoding compatibility mode does not decode them.
+            "X-CF-ENCODED-CREDENTIALS": "true",
         }
         try:
             answer = await self._fetcher.fetch("POST", url, headers, form)

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.errors import DeadlinePassed, SourceError, Unreachable
 from promproxy.outbound.fetch import Answer
 from promproxy.secret import Secret
+from promproxy.simulation.uaa import Client
 from promproxy.sources.cloud_foundry.uaa import SECONDS_AFTER_REFUSAL, Credentials, TokenKeeper
 from tests.simulation.support import World, sample
 from tests.sources.cloud_foundry.support import (
@@ -87,6 +88,16 @@ class GrantTests(UaaTestCase):
         self.get(self.keeper(answer_in_turn(token()), odd))
         sent = base64.b64decode(self.fetcher.asked[0].headers["Authorization"].partition(" ")[2])
         self.assertEqual(sent, b"a%3Ab%25:%C3%BC%2B%26")
+
+    def test_uaa_that_decodes_only_what_is_called_encoded(self) -> None:
+        """And one that always does: the same request is right for both."""
+        odd = Credentials(client_id="a:b%", client_secret=Secret("ü+&%41"))
+        for compatible in (False, True):
+            world = World(clock=self.clock)
+            world.simulation.faults.uri_encoding_compatibility = compatible
+            grants = ("client_credentials",)
+            world.simulation.uaa.clients["a:b%"] = Client(secret="ü+&%41", grants=grants)
+            self.get(self.keeper(answer_of(world), odd))
 
     def test_recorded_answers(self) -> None:
         for name in ("token", "token_client_credentials", "token_refresh"):
