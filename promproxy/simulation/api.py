@@ -15,6 +15,7 @@ from promproxy.simulation.documents import (
     process_document,
     stats_documents,
     text_of,
+    with_a_null,
 )
 from promproxy.simulation.exchange import Answer, Call, html_answer, json_answer
 from promproxy.simulation.faults import Faults, cc_error
@@ -29,10 +30,17 @@ from promproxy.simulation.listing import (
     select,
 )
 from promproxy.simulation.uaa import Token
-from promproxy.simulation.values import Domain, Entity, Process, SimulationError
+from promproxy.simulation.values import (
+    Domain,
+    Entity,
+    Process,
+    SimulationError,
+    bindings,
+)
 
 API_VERSION = "3.228.0"
 LONGEST_REQUEST_LINE = 8192
+_BINDINGS = "service_route_bindings"
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _SCOPES = {
     "cloud_controller.read",
@@ -151,7 +159,7 @@ class Api:
         foundation = self._foundation
         items: Callable[[], Iterable[Entity]]
         match segments:
-            case [name] if name in KINDS:
+            case [name] if name in KINDS and self._is_known(name):
                 kind, items = KINDS[name], self._collection(name).values
             case ["apps", guid, "processes"] if guid in foundation.apps:
                 kind, items = PROCESSES_OF_APP, lambda: foundation.processes_of(guid)
@@ -176,7 +184,7 @@ class Api:
             self._delete_some()
         selected = select(kind, query, items())
         resources, total = cut_page(query, selected)
-        texts = [self._texts[item] for item in resources]
+        texts = [self._text(item) for item in resources]
         if query.embed:
             texts = [self._embed(*pair) for pair in zip(resources, texts, strict=True)]
         parts = [
@@ -200,6 +208,13 @@ class Api:
         instances = instance_documents(process, state, self._foundation.seconds())
         return text[:-1] + b',"process_instances":' + text_of(instances) + b"}"
 
+    def _text(self, entity: Entity) -> bytes:
+        text = self._texts[entity]
+        return with_a_null(text) if entity.guid in self._faults.odd_resources else text
+
+    def _is_known(self, name: str) -> bool:
+        return name != _BINDINGS or self._faults.route_bindings_supported
+
     def _delete_some(self) -> None:
         """Delete the oldest apps, which shifts what the page about to be made begins with."""
         for guid in list(self._foundation.apps)[: self._faults.delete_between_pages]:
@@ -208,7 +223,7 @@ class Api:
     # Single resources
 
     def _single(self, segments: list[str], base: str) -> Answer | None:
-        if len(segments) < 2 or segments[0] not in KINDS:
+        if len(segments) < 2 or segments[0] not in KINDS or not self._is_known(segments[0]):
             return None
         name, guid, *rest = segments
         entity = self._collection(name).get(guid)
@@ -251,6 +266,8 @@ class Api:
         return _finished(text_of(document), base)
 
     def _collection(self, name: str) -> dict[str, Any]:
+        if name == _BINDINGS:
+            return bindings(self._foundation.routes.values(), self._faults.route_services)
         found: dict[str, Any] = getattr(
             self._foundation, "orgs" if name == "organizations" else name
         )

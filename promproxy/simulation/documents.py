@@ -23,6 +23,7 @@ from promproxy.simulation.values import (
     Org,
     Process,
     Route,
+    RouteBinding,
     Space,
 )
 
@@ -196,6 +197,40 @@ def domain_document(domain: Domain) -> Json:
     )
 
 
+def binding_document(binding: RouteBinding) -> Json:
+    """The binding of a route to a route service."""
+    path = f"/v3/service_route_bindings/{binding.guid}"
+    service = str(uuid5(NAMESPACE_DNS, "route-service"))
+    route = binding.route.guid
+    links = _links(
+        path,
+        "parameters",
+        service_instance=_link(f"/v3/service_instances/{service}"),
+        route=_link(f"/v3/routes/{route}"),
+    )
+    return _document(
+        binding,
+        links,
+        {"service_instance": _to(service), "route": _to(route)},
+        route_service_url="https://route-service.example.test",
+        last_operation={"type": "create", "state": "succeeded", "description": ""},
+    )
+
+
+def with_a_null(text: bytes) -> bytes:
+    """A document that has a null where none belongs."""
+    document = json.loads(text)
+    if "destinations" in document:
+        document["destinations"] = None
+    elif "instances" in document:
+        document["instances"] = None
+    elif "state" in document:
+        document["metadata"]["labels"] = {"a": None}
+    else:
+        document["name"] = None
+    return text_of(document)
+
+
 _DOCUMENTS: dict[type, Callable[[Any], Json]] = {
     Org: org_document,
     Space: space_document,
@@ -203,6 +238,7 @@ _DOCUMENTS: dict[type, Callable[[Any], Json]] = {
     Process: process_document,
     Route: route_document,
     Domain: domain_document,
+    RouteBinding: binding_document,
 }
 
 

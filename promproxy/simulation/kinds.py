@@ -121,7 +121,7 @@ KINDS: Mapping[str, Kind] = {
             "hosts": _own("host"),
             "paths": _own("path"),
             "ports": lambda route: (str(route.port),),
-            # No route of the simulation is bound to a route service.
+            # No route of the simulation says by which service instance it is bound.
             "service_instance_guids": _nothing,
         },
         folded=frozenset({"hosts"}),
@@ -132,6 +132,14 @@ KINDS: Mapping[str, Kind] = {
         parameters=("names", "organization_guids", "label_selector"),
         keys={"names": _own("name"), "organization_guids": _owner_of},
         folded=_NAMES,
+    ),
+    "service_route_bindings": Kind(
+        title="Service route binding",
+        parameters=("route_guids", "service_instance_guids", "label_selector"),
+        keys={
+            "route_guids": lambda binding: (binding.route.guid,),
+            "service_instance_guids": _nothing,
+        },
     ),
 }
 PROCESSES_OF_APP = Kind(

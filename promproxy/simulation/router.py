@@ -75,6 +75,9 @@ class Router:
         route = self._find_route(host.lower(), call.path)
         if route is not None and route.domain.enforce_route_policies:
             return None
+        if route is not None and route.url in self._faults.route_services:
+            # The route service sends the request on without the header.
+            wanted = None
         endpoints = list(self._endpoints(route)) if route else []
         if wanted is not None:
             endpoints = [endpoint for endpoint in endpoints if wanted.matches(endpoint)]

@@ -6,8 +6,9 @@ keyed by the value itself can never be stale.  Times are epoch seconds, texts of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timezone
+from uuid import NAMESPACE_DNS, uuid5
 
 from attrs import field, frozen
 
@@ -144,6 +145,28 @@ class Route(Entity):
             and not self.domain.internal
             and not self.domain.enforce_route_policies
         )
+
+
+@frozen(eq=False, kw_only=True)
+class RouteBinding(Entity):
+    """A route service that requests of a route pass first."""
+
+    route: Route
+
+
+def bindings(routes: Iterable[Route], urls: Collection[str]) -> dict[str, RouteBinding]:
+    """The bindings, by guid, of those routes that have one of these URLs."""
+    found = (
+        RouteBinding(
+            guid=str(uuid5(NAMESPACE_DNS, route.guid)),
+            created_at=route.created_at,
+            updated_at=route.updated_at,
+            route=route,
+        )
+        for route in routes
+        if route.url in urls
+    )
+    return {binding.guid: binding for binding in found}
 
 
 @frozen(kw_only=True)

@@ -79,8 +79,9 @@ class LeftOut:
 class Remark:
     """Something that an operator should hear of although the refresh succeeded.
 
-    ``kind`` is ``selects_nothing``, for a part of the configuration, or ``unreadable``, for a part
-    of what the source reads. ``what`` names it, ``why`` says more in words.
+    ``kind`` is ``selects_nothing``, for a part of the configuration, ``unreadable``, for a part of
+    what the source reads, or ``route_service``, for apps whose instances cannot be told apart.
+    ``what`` names it, ``why`` says more in words.
     """
 
     kind: str

@@ -419,6 +419,38 @@ class SingleTests(Case):
         assert (answer.status, answer.headers["Content-Type"]) == (414, "text/html")
 
 
+class QuirkTests(Case):
+    """What some foundations do, and most do not."""
+
+    def test_route_bindings(self) -> None:
+        """One for each route that is said to be bound; versions before 3.94 have no such list."""
+        assert self.world.guids("/v3/service_route_bindings") == []
+        first, second = list(self.world.simulation.foundation.routes.values())[:2]
+        self.faults.route_services = [first.url, second.url]
+        found = self.world.json("/v3/service_route_bindings")["resources"]
+        routes = {item["relationships"]["route"]["data"]["guid"] for item in found}
+        assert routes == {first.guid, second.guid}
+        query = f"route_guids={second.guid}"
+        assert len(self.world.guids("/v3/service_route_bindings", query)) == 1
+        self.faults.route_bindings_supported = False
+        answer = self.world.get("/v3/service_route_bindings")
+        self.assertError(answer, 404, "error_404_unknown_request")
+
+    def test_odd_resources(self) -> None:
+        """A null where none belongs, in those that are named only."""
+        foundation = self.world.simulation.foundation
+        app, process, route = (
+            next(iter(kind)) for kind in (foundation.apps, foundation.processes, foundation.routes)
+        )
+        self.faults.odd_resources = [app, process, route]
+        apps = self.world.json("/v3/apps")["resources"]
+        assert [a["guid"] for a in apps if None in a["metadata"]["labels"].values()] == [app]
+        processes = self.world.json("/v3/processes")["resources"]
+        assert [p["guid"] for p in processes if p["instances"] is None] == [process]
+        routes = self.world.json("/v3/routes")["resources"]
+        assert [r["guid"] for r in routes if r["destinations"] is None] == [route]
+
+
 class RateLimitTests(Case):
     """The rate limiter."""
 

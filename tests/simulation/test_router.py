@@ -50,6 +50,14 @@ class RouterTests(RouterCase):
         )
         assert text in answer.body.decode()
 
+    def test_route_service(self) -> None:
+        """It sends requests on without the header: any instance answers."""
+        self.world.simulation.faults.route_services = [self.item.routes[0].url]
+        for header in (f"{self.guid}:1", f"{UNKNOWN}:7"):
+            bodies = {self.scrape(x_cf_app_instance=header).body for _ in range(20)}
+            hit = {re.findall(rb'instance_index="(\d)"', body)[0] for body in bodies}
+            assert hit == {b"0", b"1"}
+
     def test_app_instance(self) -> None:
         """The header chooses the instance, on any port of the Host and in any case."""
         for index in (0, 1):

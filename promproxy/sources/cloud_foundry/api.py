@@ -27,6 +27,10 @@ class PageTooLarge(SourceError):
     """The API refuses pages of this size."""
 
 
+class NotFound(SourceError):
+    """The API, and not something in front of it, has no such list."""
+
+
 class PageTooSlow(SourceError):
     """The API did not deliver a page in time."""
 
@@ -107,6 +111,8 @@ class Api:
                 raise PageTooLarge(self._failed(path, judgement))
             elif judgement.verdict is Verdict.TOO_SLOW:
                 raise PageTooSlow(self._failed(path, judgement))
+            elif judgement.verdict is Verdict.NOT_FOUND:
+                raise NotFound(self._failed(path, judgement))
             elif judgement.verdict is Verdict.FORBIDDEN:
                 self._tokens.forget(access)
                 break

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from promproxy.errors import SourceError
 from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow
 from promproxy.sources.cloud_foundry.plan import Query
+from promproxy.sources.cloud_foundry.resources import guid_of, what_is_odd
 from promproxy.sources.json_array import JsonReader
 from promproxy.timing.slices import in_slices
 
@@ -25,21 +26,41 @@ MOST_HALVINGS = 2
 Parsers = Mapping[str, Callable[[Mapping[str, Any]], Any]]
 Found = dict[str, dict[str, Any]]
 
+_SINGULAR = {
+    "organizations": "org",
+    "spaces": "space",
+    "apps": "app",
+    "processes": "process",
+    "routes": "route",
+    "domains": "domain",
+    "service_route_bindings": "route binding",
+}
+
 
 @define
 class _Page:
-    """What a page holds beside its resources: how many there are in all, and what comes next."""
+    """What a page holds beside its resources: how many there are in all, and what comes next.
 
+    ``odd`` has what cannot be read, by kind and guid, with the reason; ``count`` is how many
+    resources the list had up to here.
+    """
+
+    count: int = 0
     total: int = 0
     following: str = ""
+    odd: dict[tuple[str, str], str] = field(factory=dict)
 
 
 @define(eq=False)
 class Lists:
-    """Reads lists; remembers how large a page may be."""
+    """Reads lists; remembers how large a page may be.
+
+    ``odd`` collects the resources that could not be read, by what they are called, with the reason.
+    """
 
     _api: Api
     _clock: IReactorTime
+    odd: dict[str, str] = field(factory=dict, init=False)
     _page_size: int = field(default=LARGEST_PAGE, init=False)
 
     def ask_at_once(self) -> None:
@@ -76,24 +97,34 @@ class Lists:
     ) -> Found | None:
         """The list, or None where it changed meanwhile."""
         found: Found = {kind: {} for kind in parsers}
+        odd: dict[tuple[str, str], str] = {}
+        count = 0
         parameters = sorted([*query, ("per_page", str(page_size))])
         place = f"{path}?{urlencode(parameters, quote_via=quote, safe=',')}"
         totals = set()
         pages = 0
         while place:
-            page = _Page()
-            before = len(found["resources"])
+            page = _Page(count)
+            before = _count(found, odd)
             await self._take(await self._api.get(place), page, parsers, found, path)
             totals.add(page.total)
+            odd |= page.odd
+            count = page.count
             pages += 1
             if pages > MOST_PAGES:
                 raise SourceError(f"{path}: the list has more than {MOST_PAGES} pages")
             place = page.following
             # A list that is longer than it says, or repeats itself, would never end.
-            if place and not before < len(found["resources"]) < max(totals):
+            if place and not before < _count(found, odd) < max(totals):
                 return None
-        steady = pages == 1 or totals == {len(found["resources"])}
-        return found if steady else None
+        if pages > 1 and totals != {_count(found, odd)}:
+            return None
+        named = {_name(path, *key): why for key, why in odd.items()}
+        if named and not found["resources"]:
+            what, why = next(iter(named.items()))
+            raise SourceError(f"{path}: the answer is not a list of the API: {what}: {why}")
+        self.odd.update(named)
+        return found
 
     async def _take(
         self, text: str, page: _Page, parsers: Parsers, found: Found, path: str
@@ -103,6 +134,10 @@ class Lists:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             why = str(error) or type(error).__name__
             raise SourceError(f"{path}: the answer is not a list of the API: {why}") from error
+
+
+def _count(found: Found, odd: Mapping[tuple[str, str], str]) -> int:
+    return len(found["resources"]) + sum(kind == "resources" for kind, _ in odd)
 
 
 def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) -> Iterator[None]:
@@ -115,10 +150,10 @@ def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) 
             page.total = _whole_number(pagination["total_results"])
             page.following = _path_of(pagination["next"])
         elif name == "resources":
-            yield from _read_resources(reader, name, parsers, found)
+            yield from _read_resources(reader, name, parsers, page, found)
         elif name == "included":
             for kind in reader.members():
-                yield from _read_resources(reader, kind, parsers, found)
+                yield from _read_resources(reader, kind, parsers, page, found)
         else:
             reader.value()
     reader.end()
@@ -144,11 +179,21 @@ def _path_of(link: Any) -> str:
 
 
 def _read_resources(
-    reader: JsonReader, kind: str, parsers: Parsers, found: Found
+    reader: JsonReader, kind: str, parsers: Parsers, page: _Page, found: Found
 ) -> Iterator[None]:
     for _ in reader.elements():
         value = reader.value()
         if kind in parsers:
-            resource = parsers[kind](value)
-            found[kind][resource.guid] = resource
+            page.count += kind == "resources"
+            try:
+                resource = parsers[kind](value)
+                found[kind][resource.guid] = resource
+            except (LookupError, TypeError, AttributeError) as error:
+                page.odd[kind, guid_of(value) or f"number {page.count}"] = what_is_odd(error)
         yield
+
+
+def _name(path: str, kind: str, guid: str) -> str:
+    """A resource as an operator calls it, such as ``app 1cb006ee-…``."""
+    plural = path.rpartition("/")[2] if kind == "resources" else kind
+    return f"{_SINGULAR.get(plural, plural)} {guid}"

@@ -21,6 +21,10 @@ Json = Mapping[str, Any]
 _GUID = re.compile(r"[0-9A-Za-z_-]{1,200}")
 
 
+class OddResource(TypeError):
+    """Something in a resource is not what it must be; the message says what."""
+
+
 @frozen
 class Organization:
     """An org; names are unique in a foundation."""
@@ -93,6 +97,14 @@ class Route:
     destinations: tuple[Destination, ...]
 
 
+@frozen
+class RouteBinding:
+    """A route whose requests pass a route service first."""
+
+    guid: str
+    route_guid: str
+
+
 def organization_from_json(data: Json) -> Organization:
     """From ``/v3/organizations`` or ``included.organizations``."""
     return Organization(_guid(data), _text(data, "name"))
@@ -135,6 +147,8 @@ def domain_from_json(data: Json) -> Domain:
 
 def route_from_json(data: Json) -> Route:
     """From ``/v3/routes``."""
+    if not isinstance(data["destinations"], list):
+        raise OddResource("destinations is not a list")
     destinations = (_destination(destination) for destination in data["destinations"])
     return Route(
         guid=_guid(data),
@@ -145,6 +159,11 @@ def route_from_json(data: Json) -> Route:
         domain_guid=intern(_related(data, "domain")),
         destinations=tuple(destinations),
     )
+
+
+def binding_from_json(data: Json) -> RouteBinding:
+    """From ``/v3/service_route_bindings``."""
+    return RouteBinding(_guid(data), _related(data, "route"))
 
 
 def _destination(data: Json) -> Destination:
@@ -163,30 +182,47 @@ def _related(data: Json, name: str) -> str:
 def _guid(data: Json) -> str:
     guid = _text(data, "guid")
     if not _GUID.fullmatch(guid):
-        raise TypeError("no guid")
+        raise OddResource("guid is not a guid")
     return guid
 
 
 def _text(data: Json, name: str) -> str:
     value = data[name]
     if not isinstance(value, str):
-        raise TypeError(f"{name} is not a string")
+        raise OddResource(f"{name} is not a string")
     if len(value) > MAX_TEXT:
-        raise TypeError(f"{name} is longer than {MAX_TEXT} characters")
+        raise OddResource(f"{name} is longer than {MAX_TEXT} characters")
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise TypeError(f"{name} is not text")
+        raise OddResource(f"{name} is not text")
     return value
 
 
 def _texts(data: Json, name: str) -> Mapping[str, str]:
     values = data.get(name) or {}
     if not all(isinstance(value, str) for value in values.values()):
-        raise TypeError(f"{name} hold something that is not a string")
+        raise OddResource(f"{name} hold something that is not a string")
     found: Mapping[str, str] = values
     return found
 
 
 def _number(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} is not a number")
+        raise OddResource(f"{name} is not a number")
     return value
+
+
+def guid_of(data: Any) -> str:
+    """The guid of whatever is in a list, ``""`` where it has none that can be shown."""
+    try:
+        return _guid(data)
+    except (LookupError, TypeError, AttributeError):
+        return ""
+
+
+def what_is_odd(error: Exception) -> str:
+    """The error of a ``…_from_json`` in words, without a part of the resource."""
+    if isinstance(error, OddResource):
+        return str(error)
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    return "something in it is null or of another kind than the API has there"

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from promproxy.sources.cloud_foundry.resources import Domain, Process, Route
 from promproxy.sources.cloud_foundry.rules import Endpoint
 
 
 def choose_route(
-    endpoint: Endpoint, process: Process, routes: Sequence[Route], domains: Mapping[str, Domain]
+    endpoint: Endpoint,
+    process: Process,
+    routes: Sequence[Route],
+    domains: Mapping[str, Domain],
+    with_service: Container[str] = (),
 ) -> Route | str:
     """The route to use for a process of an app, or why there is none.
 
     ``routes`` are those with a destination in the process's app, in the API's order. Which place
     internal ones have among them is up to the rule. Of the others those come first that reach the
     app on one port of one process type only, since the gorouter cannot tell the others apart.
+    Those in ``with_service``, by guid, come last: behind a route service any instance answers.
     """
     mapped = [route for route in routes if ports_of(route, process)]
-    usable = [route for route in mapped if _is_usable(route, domains)]
+    plain = [route for route in mapped if route.guid not in with_service]
+    usable = _usable(plain, domains) or _usable(mapped, domains)
     internal = [route for route in mapped if is_internal(route, domains)]
     choice = endpoint.rule.internal_choice
     if internal and choice == "first":
@@ -71,6 +77,10 @@ def ports_of(route: Route, process: Process) -> set[int | None]:
 def _is_unambiguous(route: Route, app_guid: str) -> bool:
     ways = {(d.process_type, d.port) for d in route.destinations if d.app_guid == app_guid}
     return len(ways) == 1
+
+
+def _usable(routes: Sequence[Route], domains: Mapping[str, Domain]) -> list[Route]:
+    return [route for route in routes if _is_usable(route, domains)]
 
 
 def _is_usable(route: Route, domains: Mapping[str, Domain]) -> bool:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from promproxy.errors import SourceError
 from promproxy.sources.building import deliver
+from promproxy.sources.cloud_foundry.api import NotFound
 from promproxy.sources.cloud_foundry.lists import Found, Lists, Parsers
 from promproxy.sources.cloud_foundry.plan import (
     Query,
@@ -22,6 +23,7 @@ from promproxy.sources.cloud_foundry.plan import (
 )
 from promproxy.sources.cloud_foundry.resources import (
     app_from_json,
+    binding_from_json,
     domain_from_json,
     organization_from_json,
     process_from_json,
@@ -29,7 +31,7 @@ from promproxy.sources.cloud_foundry.resources import (
     space_from_json,
 )
 from promproxy.sources.cloud_foundry.targets import Inventory, TargetOptions, targets_of
-from promproxy.targets.target import Delivery, LeftOut, Target
+from promproxy.targets.target import Delivery, Dropped, LeftOut, Remark, Target
 from promproxy.timing.slices import in_slices
 
 ROUTER_CHECK_SECONDS = 30.0
@@ -51,12 +53,15 @@ _NAMED: dict[str, tuple[str, Query, Parsers]] = {
     "app": ("/v3/apps", (), {"resources": app_from_json}),
 }
 
+_BINDINGS: Parsers = {"resources": binding_from_json}
+
 _EVERYTHING: list[Query] = [()]
 
 
 @define(eq=False)
 class CloudFoundrySource:
-    """All or nothing: a refresh that could not read every list fails.
+    """All or nothing: a refresh that could not read every list fails. Only a single resource that
+    cannot be read is left out.
 
     ``max_loss`` is the share of the targets whose sudden loss is believed only when the next
     refresh finds the same. ``check_router`` fails where the router does not know what
@@ -74,6 +79,7 @@ class CloudFoundrySource:
     _doubted: bool = field(default=False, init=False)
     _idle: tuple[str, ...] = field(default=(), init=False)
     _names: dict[str, list[str]] = field(factory=dict, init=False)
+    _bound: frozenset[str] = field(default=frozenset(), init=False)
     _router_is_checked: bool = field(default=False, init=False)
 
     def restore(self, delivery: Delivery) -> None:
@@ -86,9 +92,18 @@ class CloudFoundrySource:
 
     async def targets(self) -> Delivery:
         scope = scope_of(self._options.rules)
+        self._lists.odd.clear()
         inventory, missing = await self._read(scope)
+        remarks = await self._look_for_route_services() if inventory.routes else []
+        inventory = evolve(inventory, with_service=self._bound)
         found = await self._joined(inventory, scope)
-        found = evolve(found, left_out=(*found.left_out, *missing))
+        odd = [Dropped(f"{what}: {why}", "resource") for what, why in self._lists.odd.items()]
+        found = evolve(
+            found,
+            left_out=(*found.left_out, *missing),
+            dropped=(*found.dropped, *odd),
+            remarks=(*found.remarks, *remarks),
+        )
         self._doubt_sudden_loss(found)
         if self._options.by_process and not self._router_is_checked:
             await self._check_router_with(found.targets)
@@ -238,6 +253,19 @@ class CloudFoundrySource:
     async def _routes(self, queries: list[Query]) -> Found:
         included = [(*query, ("include", "domain")) for query in queries]
         return await self._merged("/v3/routes", included, _ROUTES)
+
+    async def _look_for_route_services(self) -> list[Remark]:
+        """Which routes are bound to one. It matters to few apps, so the refresh does not fail where
+        that cannot be read: what was known last counts, with a remark.
+        """
+        try:
+            found = await self._merged("/v3/service_route_bindings", _EVERYTHING, _BINDINGS)
+            self._bound = frozenset(each.route_guid for each in found["resources"].values())
+        except NotFound:  # before API 3.94
+            self._bound = frozenset()
+        except SourceError as error:
+            return [Remark("unreadable", "bindings of route services", str(error))]
+        return []
 
     async def _merged(self, path: str, queries: list[Query], parsers: Parsers) -> Found:
         """The union of a list under several filters."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import field, frozen
 
 from promproxy.sources.building import Found
+from promproxy.sources.cloud_foundry.addresses import Address, Ways
 from promproxy.sources.cloud_foundry.idle import IdleRules
 from promproxy.sources.cloud_foundry.resources import (
     App,
@@ -18,29 +19,26 @@ from promproxy.sources.cloud_foundry.resources import (
     Route,
     Space,
 )
-from promproxy.sources.cloud_foundry.routes import choose_route, leads_to_app
 from promproxy.sources.cloud_foundry.rules import Endpoint, endpoints_of
 from promproxy.sources.cloud_foundry.settings import TEMPLATE_FIELDS, Rule, Selector
 from promproxy.targets.ids import endpoint_suffix, safe_id
 from promproxy.targets.labels import problem_with_label, shown
-from promproxy.targets.netloc import DEFAULT_PORTS
-from promproxy.targets.target import Dropped, LeftOut, Target
+from promproxy.targets.target import Dropped, LeftOut, Remark, Target
 
 # The owners of apps decide these, and must not fill our memory or Prometheus's.
 MOST_INSTANCES = 10_000
 MAX_META_BYTES = 32_768
 
 _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
-_PATH = re.compile(r"/[!-~]{0,2000}")  # it becomes a part of labels too, which have a limit
 
 
 @frozen(kw_only=True)
 class Inventory:
     """All that a refresh has read, by guid and in the API's order.
 
-    ``names`` are those of orgs, spaces or apps (``org``, ``space``, ``app``) that were looked up
-    beside, since a rule names one that does not exist.
+    ``with_service`` are the guids of the routes that are bound to a route service. ``names`` are
+    those of orgs, spaces or apps (``org``, ``space``, ``app``) that were looked up beside, since a
+    rule names one that does not exist.
     """
 
     organizations: Mapping[str, Organization] = field(factory=dict)
@@ -49,6 +47,7 @@ class Inventory:
     processes: Mapping[str, Process] = field(factory=dict)
     routes: Mapping[str, Route] = field(factory=dict)
     domains: Mapping[str, Domain] = field(factory=dict)
+    with_service: frozenset[str] = frozenset()
     names: Mapping[str, Iterable[str]] = field(factory=dict)
 
 
@@ -90,6 +89,7 @@ def targets_of(inventory: Inventory, options: TargetOptions) -> Iterator[Found]:
         for route in inventory.routes.values()
         for app_guid in dict.fromkeys(d.app_guid for d in route.destinations)
     )
+    behind_service: dict[str, None] = {}
     idle = IdleRules(options.rules, options.exclude, inventory.names)
     for app in inventory.apps.values():
         space = inventory.spaces.get(app.space_guid)
@@ -103,18 +103,24 @@ def targets_of(inventory: Inventory, options: TargetOptions) -> Iterator[Found]:
         if isinstance(endpoints, str):
             yield LeftOut(where, endpoints)
             continue
-        joined = _AppTargets(
-            app,
-            space,
-            org,
-            where,
-            processes[app.guid],
-            routes[app.guid],
-            inventory.domains,
-            options,
-        )
-        yield from joined.build(endpoints)
+        ways = Ways(routes[app.guid], inventory.domains, inventory.with_service, options.router)
+        joined = _AppTargets(app, space, org, where, processes[app.guid], ways, options)
+        for item in joined.build(endpoints):
+            if isinstance(item, Remark):
+                behind_service[where] = None
+            else:
+                yield item
     yield from idle.remarks()
+    if behind_service:
+        yield _about_route_services(list(behind_service))
+
+
+def _about_route_services(apps: list[str]) -> Remark:
+    why = (
+        f"{len(apps)} {'app has' if len(apps) == 1 else 'apps have'} no other route, {apps[0]} for "
+        "example: any instance may answer for any other"
+    )
+    return Remark("route_service", "routes bound to a route service", why)
 
 
 def _endpoints(
@@ -136,25 +142,6 @@ def _grouped(pairs: Iterable[tuple[str, object]]) -> defaultdict[str, list]:  # 
 
 
 @frozen
-class _Address:
-    """Where the instances of one process are scraped; the host of an internal route has a gap.
-
-    ``header`` tells whether the router there knows the app's instances; ``router`` is where to
-    connect instead.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    query: str
-    route: str
-    internal: bool = False
-    header: bool = True
-    router: str = ""
-
-
-@frozen
 class _AppTargets:
     """One app with all that belongs to it."""
 
@@ -163,11 +150,11 @@ class _AppTargets:
     org: Organization
     where: str
     processes: list[Process]
-    routes: list[Route]
-    domains: Mapping[str, Domain]
+    ways: Ways
     options: TargetOptions
 
-    def build(self, endpoints: list[Endpoint]) -> Iterator[Target | Dropped | LeftOut]:
+    def build(self, endpoints: list[Endpoint]) -> Iterator[Found]:
+        """The targets, and what is to be said of them."""
         meta, dropped = self._meta_labels()
         yield from dropped
         for position, endpoint in enumerate(endpoints):
@@ -176,10 +163,12 @@ class _AppTargets:
             for process in self.processes:
                 if process.type not in endpoint.rule.process_types:
                     continue
-                address = self._address(endpoint, process)
+                address = self.ways.address_of(endpoint, process)
                 if isinstance(address, str):
                     reasons.append(address)
                     continue
+                if address.behind_service:
+                    yield Remark("route_service", self.where, address.route)
                 reasons.append("no_instances")
                 for index in self._indices(process, listed):
                     yield self._target(
@@ -200,58 +189,12 @@ class _AppTargets:
         last = min(process.instances, MOST_INSTANCES)
         return range(0 if self.options.by_process else listed, last)
 
-    def _address(self, endpoint: Endpoint, process: Process) -> _Address | str:
-        address = self._overridden(endpoint) or self._by_route(endpoint, process)
-        if isinstance(address, str):
-            return address
-        if not _HOST.fullmatch(address.host):
-            return "route_host"
-        whole = f"{address.path}{address.query}"
-        if not _PATH.fullmatch(whole) or "#" in whole:
-            return "metrics_path"
-        return address
-
-    def _overridden(self, endpoint: Endpoint) -> _Address | None:
-        """Where the rule has it that something stands in front of the app.
-
-        A router that has no such route for the app would refuse a request for its instances.
-        """
-        override = endpoint.rule.override
-        if override is None:
-            return None
-        path, _, query = (override.path or endpoint.path).partition("?")
-        return _Address(
-            endpoint.scheme,
-            override.host,
-            override.port or DEFAULT_PORTS[endpoint.scheme],
-            path,
-            query,
-            endpoint.rule.override_route_and_path,
-            header=leads_to_app(override.host, path, self.routes, self.domains),
-            router="" if override.port else self.options.router,
-        )
-
-    def _by_route(self, endpoint: Endpoint, process: Process) -> _Address | str:
-        route = choose_route(endpoint, process, self.routes, self.domains)
-        if isinstance(route, str):
-            return route
-        path, _, query = endpoint.path.partition("?")
-        path = f"{route.path}{path}"
-        domain = self.domains[route.domain_guid]
-        host = f"{route.host}.{domain.name}" if route.host else domain.name
-        if domain.internal:
-            port = endpoint.port or endpoint.rule.internal_route_port or 8080
-            return _Address("http", host, port, path, query, route.url, internal=True, header=False)
-        port = DEFAULT_PORTS[endpoint.scheme]
-        router = self.options.router
-        return _Address(endpoint.scheme, host, port, path, query, route.url, router=router)
-
     def _target(
         self,
         endpoint: Endpoint,
         process: Process,
         index: int,
-        address: _Address,
+        address: Address,
         meta: Mapping[str, str],
         *,
         is_first: bool,
@@ -306,7 +249,7 @@ class _AppTargets:
         endpoint: Endpoint,
         process: Process,
         index: int,
-        address: _Address,
+        address: Address,
         meta: Mapping[str, str],
     ) -> dict[str, str]:
         labels = {

@@ -30,6 +30,7 @@ class Verdict(Enum):
     SMALLER_PAGES = auto()
     TOO_SLOW = auto()
     FORBIDDEN = auto()
+    NOT_FOUND = auto()
     GIVE_UP = auto()
 
 
@@ -62,7 +63,7 @@ def classify(answer: Answer, now: float) -> Judgement:
         return Judgement(
             Verdict.FORBIDDEN, f"{reason}; does it lack the scope cloud_controller.read?"
         )
-    return Judgement(Verdict.GIVE_UP, reason)
+    return Judgement(Verdict.NOT_FOUND if status == 404 else Verdict.GIVE_UP, reason)
 
 
 def _errors(body: bytes) -> list[Mapping[str, Any]]:

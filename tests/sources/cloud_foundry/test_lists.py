@@ -276,6 +276,37 @@ class GarbageTests(ListsTestCase):
                 self.assertIn("/v3/organizations: the answer is not a list of the API", message)
                 self.assertEqual(len(self.pages), 1)
 
+    def test_odd_resource_is_left_out_and_named(self) -> None:
+        """By its guid if it has one; it counts as one of the list."""
+        lists = self.lists(
+            answer_in_turn(
+                page(org(1), {"guid": "odd", "name": None}, total=5, following=following(2)),
+                page({"guid": "a b"}, {"guid": "without"}, org(2), total=5),
+            )
+        )
+        self.assertEqual(self.guids(lists), ["org-1", "org-2"])
+        self.assertEqual(
+            lists.odd,
+            {
+                "org odd": "name is not a string",
+                "org number 3": "guid is not a guid",
+                "org without": "name is missing",
+            },
+        )
+
+    def test_odd_resource_that_is_included(self) -> None:
+        lists = self.lists(
+            answer_in_turn(page(org(1), organizations=[org(2), None, {"guid": "odd"}]))
+        )
+        found = self.read(lists, (), {**ORGS, "organizations": organization_from_json})
+        self.assertEqual(list(found["organizations"]), ["org-2"])
+        self.assertEqual(len(lists.odd), 2)
+
+    def test_list_of_which_nothing_can_be_read(self) -> None:
+        """Fails: it is not the resources that are odd."""
+        message = self.error(page({"guid": "x", "name": 5}, {"guid": "y"}))
+        self.assertIn("not a list of the API: org x: name is not a string", message)
+
     def test_odd_characters_in_a_link(self) -> None:
         """Whatever it leads to, it is on the API's own address and no error of another kind."""
         for link in ("/v3/a b", "//evil.example/v3", "http:///v3", "/v3/\r\nX: y", "/"):

@@ -123,6 +123,31 @@ class PortTests(SynchronousTestCase):
         self.assertEqual(chosen(port=8080), "no_route")
 
 
+class RouteServiceTests(SynchronousTestCase):
+    """Routes bound to a route service."""
+
+    def chosen(self, *routes: Route, bound: Route, **rule: Any) -> str:
+        endpoint = Endpoint(rule=Rule(**rule), path="/metrics", scheme="https")
+        found = choose_route(endpoint, WEB, routes, DOMAINS, {bound.guid})
+        return found if isinstance(found, str) else found.url
+
+    def test_they_come_last(self) -> None:
+        """Also after one that is preferred, and one that leads to two ports."""
+        bound, both = route("a"), route("both", to(port=8080), to(port=9090))
+        pattern = (re.compile("a.*"),)
+        self.assertEqual(
+            self.chosen(bound, route("b"), bound=bound, preferred_route_regex=pattern),
+            "b.apps.example",
+        )
+        self.assertEqual(self.chosen(bound, both, bound=bound), "both.apps.example")
+        self.assertEqual(self.chosen(bound, route("*"), bound=bound), "a.apps.example")
+
+    def test_in_promregators_order_too(self) -> None:
+        bound, internal = route("a"), route("i", domain="internal")
+        found = self.chosen(bound, internal, route("b"), bound=bound, internal_routes="in_order")
+        self.assertEqual(found, "i.apps.internal")
+
+
 class InternalTests(SynchronousTestCase):
     """Internal routes, which do not pass the gorouter."""
 

@@ -38,6 +38,7 @@ from tests.sources.cloud_foundry.support import (
 
 SIZE = Size(orgs=12, spaces=48, apps=200, instances=300)
 ALL = re.compile(".*")
+BINDINGS = "/v3/service_route_bindings"
 LISTS = ("/v3/apps", "/v3/processes", "/v3/routes")
 
 
@@ -89,8 +90,11 @@ class SourceTestCase(SynchronousTestCase):
 
     @property
     def asked(self) -> list[str]:
-        """The lists that were asked for, without their queries."""
-        return [p.partition("?")[0] for p in self.fetcher.paths if p.startswith("/v3")]
+        """The lists that were asked for, without their queries, and without that of the bindings of
+        route services, which comes last wherever there are routes.
+        """
+        paths = [p.partition("?")[0] for p in self.fetcher.paths if p.startswith("/v3")]
+        return [path for path in paths if path != BINDINGS]
 
     def expected_ids(self) -> list[str]:
         """What the foundation says itself."""
@@ -125,6 +129,94 @@ class RateLimitTests(SourceTestCase):
         self.assertTrue(self.refresh(source).targets)
 
 
+class RouteServiceTests(SourceTestCase):
+    """Routes that are bound to a route service, behind which any instance answers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.app = self.world.instance().app
+        (self.route,) = self.foundation.routes_of(self.app.guid)
+        self.faults = self.world.simulation.faults
+        self.faults.route_services = [self.route.url]
+        self.rule = Rule(space_guid=self.app.space.guid, app=self.app.name)
+
+    def test_other_route_is_used(self) -> None:
+        other = self.foundation.map_route(self.app.guid, "other", domain=self.route.domain.name)
+        found = self.refresh(self.source(self.rule))
+        self.assertEqual({t.host for t in found.targets}, {other.fqdn})
+        self.assertEqual(found.remarks, ())
+
+    def test_only_route_is_used_and_told(self) -> None:
+        """It is better than none."""
+        found = self.refresh(self.source(self.rule))
+        self.assertEqual({t.host for t in found.targets}, {self.route.fqdn})
+        (remark,) = found.remarks
+        self.assertEqual(remark.kind, "route_service")
+        self.assertIn(f"1 app has no other route, {self.app.space.org.name}/", remark.why)
+
+    def test_version_that_has_no_such_list(self) -> None:
+        self.faults.route_bindings_supported = False
+        found = self.refresh(self.source(self.rule))
+        self.assertTrue(found.targets)
+        self.assertEqual(found.remarks, ())
+
+    def test_list_that_cannot_be_read(self) -> None:
+        """What was known counts, and the targets are there all the same."""
+        other = self.foundation.map_route(self.app.guid, "other", domain=self.route.domain.name)
+        source = self.source(self.rule)
+        before = self.refresh(source)
+        in_truth = answer_of(self.world)
+        self.fetcher.answering = lambda asked: (
+            answer(b"<html>", 502) if asked.path.startswith(BINDINGS) else in_truth(asked)
+        )
+        found = self.refresh(source)
+        self.assertEqual(found.targets, before.targets)
+        self.assertEqual({t.host for t in found.targets}, {other.fqdn})
+        (remark,) = found.remarks
+        self.assertEqual((remark.kind, remark.what), ("unreadable", "bindings of route services"))
+
+
+class OddResourceTests(SourceTestCase):
+    """Resources with a null where none belongs."""
+
+    def test_they_are_left_out_and_the_rest_is_served(self) -> None:
+        """Each kind, named by its guid."""
+        found = list(self.foundation.web_instances())
+        apps = list(dict.fromkeys(item.app for item in found if item.scrapable_routes))[:3]
+        (process,) = self.foundation.web_processes(apps[1].guid)
+        routes = self.foundation.routes_of(apps[2].guid)
+        odd = [apps[0].guid, process.guid, *(route.guid for route in routes)]
+        before = self.ids(self.refresh(self.source()))
+        self.world.simulation.faults.odd_resources = odd
+        delivery = self.refresh(self.source())
+        gone = {app.guid for app in apps}
+        self.assertEqual(
+            self.ids(delivery), [name for name in before if name.split("/")[0] not in gone]
+        )
+        whats = {dropped.what for dropped in delivery.dropped if dropped.reason == "resource"}
+        # A first web process has the guid of its app.
+        names = {f"{kind} {guid}" for guid in odd[:2] for kind in ("app", "process")}
+        names |= {f"route {route.guid}" for route in routes}
+        self.assertEqual({what.partition(":")[0] for what in whats}, names)
+        for what in (
+            f"app {apps[0].guid}: labels hold something that is not a string",
+            f"process {process.guid}: instances is not a number",
+            f"route {routes[0].guid}: destinations is not a list",
+        ):
+            self.assertIn(what, whats)
+
+    def test_they_are_told_until_they_are_in_order(self) -> None:
+        source = self.source()
+        guid = next(iter(self.foundation.apps))
+        self.world.simulation.faults.odd_resources = [guid]
+        for _ in range(2):
+            for dropped in self.refresh(source).dropped:
+                self.assertIn(guid, dropped.what)
+            self.assertTrue(self.refresh(source).dropped)
+        self.world.simulation.faults.reset()
+        self.assertEqual(self.refresh(source).dropped, ())
+
+
 class RequestTests(SourceTestCase):
     """Few requests, and just the targets that reading everything would give."""
 
@@ -143,22 +235,22 @@ class RequestTests(SourceTestCase):
         self.assertTrue(found.targets)
         return asked
 
-    def test_sweep_is_three_requests(self) -> None:
-        """Beside root and token; each further refresh is three more."""
+    def test_sweep_is_four_requests(self) -> None:
+        """Beside root and token; each further refresh is four more."""
         source = self.source()
         found = self.refresh(source)
         self.assertEqual(self.ids(found), self.expected_ids())
         self.assertGreater(len(found.targets), 200)
         self.assertEqual(sorted(self.asked), sorted(LISTS))
-        self.assertEqual(len(self.fetcher.asked), 5)
+        self.assertEqual(len(self.fetcher.asked), 6)
         self.refresh(source)
-        self.assertEqual(len(self.fetcher.asked), 8)
+        self.assertEqual(len(self.fetcher.asked), 10)
 
     def test_sweep_asks_for_one_process_type_in_large_pages(self) -> None:
         """Includes what belongs to the resources."""
         self.refresh(self.source(rules=(Rule(), Rule(process_types=("web", "worker")))))
         self.assertEqual(
-            sorted(path for path in self.fetcher.paths if path.startswith("/v3")),
+            sorted(path for path in self.fetcher.paths if path.startswith("/v3"))[:3],
             [
                 "/v3/apps?include=space.organization&per_page=5000",
                 "/v3/processes?per_page=5000&types=web,worker",
@@ -533,4 +625,4 @@ class HttpTests(TestCase):
             settle(case.clock)
         self.assertEqual(case.ids(await begun), case.expected_ids())
         requests = case.world.simulation.fronts["api"].requests
-        self.assertEqual(requests, {"/": 1, **dict.fromkeys(LISTS, 1)})
+        self.assertEqual(requests, {"/": 1, BINDINGS: 1, **dict.fromkeys(LISTS, 1)})
