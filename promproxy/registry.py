@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from promproxy.errors import SourceError
 from promproxy.sources import Patient, Restorable, Source
+from promproxy.sources.delivery_log import log_conflicts, log_delivery, log_remarks
 from promproxy.targets.snapshot import NoProfiles, Profiles, Snapshot, SourceTargets
 from promproxy.targets.target import Delivery, Target
 from promproxy.timing.backoff import next_delay
@@ -21,7 +22,6 @@ from promproxy.timing.slices import in_slices
 
 log = Logger()
 
-MOST_WARNINGS = 10
 SECONDS_BETWEEN_REQUESTS = 10.0
 SECONDS_BETWEEN_STALE_REPORTS = 30.0
 SECONDS_BETWEEN_PUSHES = 1.0
@@ -227,6 +227,7 @@ class Registry:
         state.last_push = min(state.last_push, began)
         try:
             delivery = await source.targets()
+            self._check_current(source)
             await self._commit(source, delivery)
         except CancelledError:  # also where another source of this name took its place
             raise
@@ -265,6 +266,11 @@ class Registry:
         """A new snapshot, of these, in the order of the configuration."""
         self.snapshot = Snapshot.of({n: listings[n] for n in self.states if n in listings})
 
+    def _check_current(self, source: Source) -> None:
+        """What a replaced source found is not for the new profiles."""
+        if self._sources.get(source.name) is not source:
+            raise CancelledError
+
     async def _commit(self, source: Source, delivery: Delivery) -> None:
         """Take a delivery into a new snapshot, unless it is the one we have."""
         name = source.name
@@ -274,58 +280,13 @@ class Registry:
                 same = evolve(before, profiles=self._profiles, found_by=source)
                 self._publish({**self.snapshot.listings, name: same})
             return
-        self._log_remarks(name, delivery, before.delivery if before else None)
+        log_remarks(name, delivery, before.delivery if before else None)
         entries = await self._rendered(delivery)
-        if self._sources.get(name) is not source:  # what it found is not for the new profiles
-            raise CancelledError
+        self._check_current(source)
         listing = SourceTargets(delivery, entries, self._profiles, source)
         self._publish({**self.snapshot.listings, name: listing})
-        log.info(
-            "source {source}: {count} targets, {left_out} left out, {dropped} dropped as bad",
-            source=name,
-            count=len(delivery.targets),
-            left_out=len(delivery.left_out),
-            dropped=len(delivery.dropped),
-        )
-        self._warn_of(name, delivery)
-
-    def _log_remarks(self, name: str, delivery: Delivery, before: Delivery | None) -> None:
-        known = before.remarks if before else ()
-        for remark in delivery.remarks:
-            if remark not in known:
-                log.warn(
-                    "source {source}: {what}: {why}",
-                    source=name,
-                    what=remark.what,
-                    why=remark.why,
-                )
-        still = {remark.what for remark in delivery.remarks}
-        for what in {remark.what for remark in known} - still:
-            log.info("source {source}: {what} is in order again", source=name, what=what)
-
-    def _warn_of(self, name: str, delivery: Delivery) -> None:
-        for dropped in delivery.dropped[:MOST_WARNINGS]:
-            log.warn(
-                "source {source}: dropped {what}: {reason}",
-                source=name,
-                what=dropped.what,
-                reason=dropped.reason,
-            )
-        if self.snapshot.shadowed_count():
-            log.warn(
-                "{count} targets are not served, since another one has their id, {examples} for "
-                "example",
-                count=self.snapshot.shadowed_count(),
-                examples=self.snapshot.conflicting_ids()[:3],
-            )
-        same = self.snapshot.duplicate_instances()
-        if same:
-            log.warn(
-                "{count} instance labels belong to several targets, {examples} for example; in one "
-                "job of Prometheus these would collide",
-                count=len(same),
-                examples=same[:3],
-            )
+        log_delivery(name, delivery)
+        log_conflicts(self.snapshot)
 
     def _succeeded(self, state: SourceState) -> None:
         if state.failures:

@@ -62,6 +62,12 @@ class LayersTests(SynchronousTestCase):
             if module[0] in PURE:
                 assert not any(name.startswith(NETWORKING) for name in imports), module
 
+    def test_files_are_short(self) -> None:
+        """So each can be read as a whole."""
+        root = Path(promproxy.__file__).parent
+        lengths = {path: path.read_text().count("\n") for path in root.rglob("*.py")}
+        self.assertEqual({str(path): n for path, n in lengths.items() if n > 350}, {})
+
     def test_the_reactor_is_a_parameter(self) -> None:
         """Only what is run as a command imports it."""
         found = {m for m, imports in self.imports.items() if "twisted.internet.reactor" in imports}

@@ -10,7 +10,8 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from promproxy.errors import SourceError
-from promproxy.registry import MOST_WARNINGS, Registry
+from promproxy.registry import Registry
+from promproxy.sources.delivery_log import MOST_WARNINGS
 from promproxy.targets.target import Delivery, Dropped
 from tests.fakes import (
     FakeProfiles,
