@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -155,8 +156,11 @@ def _read(path: Path) -> Iterator[object]:
     """The groups in a file; those of a JSON file are decoded one by one as they are taken."""
     is_json = path.suffix == ".json"
     try:
-        # Go replaces invalid UTF-8 in JSON; its YAML refuses it.
-        text = path.read_text(encoding="utf-8-sig", errors="replace" if is_json else "strict")
+        content = path.read_bytes()
+        # In JSON Go replaces bytes that are not UTF-8. Its YAML refuses them, but knows UTF-16.
+        is_utf_16 = not is_json and content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+        encoding = "utf-16" if is_utf_16 else "utf-8-sig"
+        text = content.decode(encoding, "replace" if is_json else "strict")
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

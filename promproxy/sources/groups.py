@@ -59,20 +59,20 @@ def targets_from_groups(
 ) -> Iterator[Target | Dropped | Remark]:
     """Each target of the groups, and what had to be left out.
 
-    Raises SourceError where a group has not the format's shape, or where all would be too much.
+    A group that has not the format's shape is left out. Raises SourceError where all are so, or
+    where all would be too much.
     """
-    size = 0
+    size = good = 0
+    problems: list[str] = []
     used: set[str] = set()
     for number, group in enumerate(groups, 1):
-        if not isinstance(group, Mapping):
-            raise SourceError(f"group {number} is not a mapping with 'targets' and 'labels'")
-        addresses, labels = group.get("targets"), group.get("labels") or {}
-        if addresses is None:
-            addresses = []
-        if not isinstance(addresses, list):
-            raise SourceError(f"group {number}: 'targets' is not a list")
-        if not isinstance(labels, Mapping):
-            raise SourceError(f"group {number}: 'labels' is not a mapping")
+        problem = _problem_with(group)
+        if problem is not None or not isinstance(group, Mapping):
+            problems.append(f"group {number}{problem}")
+            yield Dropped(problems[-1], "group")
+            continue
+        good += 1
+        addresses, labels = group.get("targets") or [], group.get("labels") or {}
         size += len(addresses) * (_TARGET_BYTES + _size_of(labels))
         if size > MAX_EXPANDED_BYTES:
             raise SourceError(f"group {number}: the targets so far, with their labels, take 1 GB")
@@ -80,9 +80,22 @@ def targets_from_groups(
             if key not in _KEYS:
                 yield Dropped(f"key {shown(key)} of group {number}", "group_key")
         yield from _targets_of_group(addresses, labels, rules, f"group {number}", used)
+    if problems and not good:
+        raise SourceError(problems[0])
     for pattern in rules.allowed_hosts if size else ():
         if pattern not in used:
             yield Remark("selects_nothing", f"allowed_hosts: {pattern}", "no target has that host")
+
+
+def _problem_with(group: object) -> str | None:
+    """Why this is not a group, or None."""
+    if not isinstance(group, Mapping):
+        return " is not a mapping with 'targets' and 'labels'"
+    if not isinstance(group.get("targets"), list | None):
+        return ": 'targets' is not a list"
+    if not isinstance(group.get("labels"), Mapping | None):
+        return ": 'labels' is not a mapping"
+    return None
 
 
 def _targets_of_group(
@@ -139,14 +152,14 @@ def _endpoint(raw: Mapping[object, object]) -> _Endpoint | str:
     """How to scrape, or why that cannot be told."""
     steering: dict[str, str] = {}
     for name, value in raw.items():
-        if value is None:
+        if value is None or value == "":  # to Prometheus the same as no label
             continue
         if problem_with_label(name, value) is None:
             steering[str(name)] = str(value)
         elif name in ("__scheme__", "__metrics_path__"):
             return "target_labels"
-    scheme = steering.get("__scheme__", "").lower() or "http"
-    path = steering.get("__metrics_path__") or "/metrics"
+    scheme = steering.get("__scheme__", "http").lower()
+    path = steering.get("__metrics_path__", "/metrics")
     if scheme not in DEFAULT_PORTS:
         return "target_scheme"
     params = {k[len(_PARAM) :]: v for k, v in steering.items() if k.startswith(_PARAM)}

@@ -12,6 +12,9 @@ from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
 _MEMBERS = frozenset(("targets", "labels"))
+# Half of a character in UTF-16, which an escape may spell alone.
+_MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -24,15 +27,29 @@ def json_array_elements(text: str) -> Iterator[Any]:
 
 
 def json_groups(text: str) -> Iterator[Any]:
-    """The target groups that the text is, as Go reads them: ``null`` is none, and the names of a
-    group's members are in any case. Raises ValueError where it is no array.
+    """The target groups that the text is, as Go reads them: ``null`` is none, the names of a
+    group's members are in any case, and half a character is replaced by U+FFFD. Raises ValueError
+    where it is no array.
     """
     if text.strip(" \t\n\r") == "null":
         return
+    may_have_halves = _MAYBE_HALF.search(text) is not None
     for group in json_array_elements(text):
+        if may_have_halves:
+            group = _without_halves(group)
         if isinstance(group, dict) and not _MEMBERS.issuperset(group):
             group = {k.lower() if k.lower() in _MEMBERS else k: v for k, v in group.items()}
         yield group
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_halves(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_halves(key): _without_halves(item) for key, item in value.items()}
+    return value
 
 
 class JsonReader:

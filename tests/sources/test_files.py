@@ -291,6 +291,29 @@ class ErrorTests(FilesTestCase):
         (target,) = self.deliver(self.source("a.json")).targets
         self.assertEqual(target.labels["a"], "\ufffd")
 
+    def test_half_a_character(self) -> None:
+        """Is replaced in JSON, as Go does."""
+        self.write(
+            "a.json", r'[{"targets": ["a:1"], "labels": {"a": "x\ud800y", "b": "\ud83d\ude00"}}]'
+        )
+        (target,) = self.deliver(self.source("*")).targets
+        self.assertEqual((target.labels["a"], target.labels["b"]), ("x\ufffdy", "\U0001f600"))
+
+    def test_yaml_in_utf_16(self) -> None:
+        """As PowerShell writes it."""
+        for encoding in ("utf-16-le", "utf-16-be"):
+            text = "\ufeff- targets: ['a:1']\n"
+            (self.folder / f"{encoding}.yml").write_bytes(text.encode(encoding))
+            self.assertEqual(self.instances(self.source(f"{encoding}.yml")), ["a:1"])
+
+    def test_yaml_binary(self) -> None:
+        """What the tag says; base64 that is wrong is a mistake of the file."""
+        self.write("a.yml", "- {targets: ['a:1'], labels: {a: !!binary aGVs bG8=}}\n")
+        (target,) = self.deliver(self.source("*")).targets
+        self.assertEqual(target.labels["a"], "hello")
+        self.write("b.yml", "- {targets: ['a:1'], labels: {a: !!binary aGVsb}}\n")
+        self.assertIn("b.yml:1: invalid YAML: not base64", self.error(self.source("b.yml")))
+
     def test_yaml_makes_no_objects(self) -> None:
         """Whatever a tag asks for."""
         self.write("a.yml", "- !!python/object/apply:os.getcwd []\n")
@@ -300,8 +323,15 @@ class ErrorTests(FilesTestCase):
         """The group is named by its number."""
         self.check("a.yml", "targets: [a:1]\n", "a.yml: no list of target groups")
         self.check("a.json", "{}", "a.json: invalid JSON: Expecting '[': line 1 column 1 (char 0)")
-        message = "a.json: group 2 is not a mapping with 'targets' and 'labels'"
-        self.check("a.json", '[{"targets": []}, 7]', message)
+        message = "a.json: group 1 is not a mapping with 'targets' and 'labels'"
+        self.check("a.json", "[7]", message)
+
+    def test_bad_group_beside_a_good_one(self) -> None:
+        """It is left out and named."""
+        self.write("a.json", '[{"targets": ["a:1"]}, 7]')
+        delivery = self.deliver(self.source("*"))
+        self.assertEqual([target.instance for target in delivery.targets], ["a:1"])
+        self.assertEqual([dropped.reason for dropped in delivery.dropped], ["group"])
 
     def test_no_utf_8(self) -> None:
         """The position in bytes."""

@@ -185,14 +185,26 @@ class TargetsFromGroupsTests(SynchronousTestCase):
             self.assertEqual(self.reasons(f"{host}:1", rules=rules), ["host_not_allowed"], host)
 
     def test_groups_of_another_shape(self) -> None:
-        """The whole is refused, and the group is named."""
+        """They are left out and named; the targets of the others stay."""
         for group, message in (
             ("db:9100", "group 2 is not a mapping with 'targets' and 'labels'"),
             ({"targets": "db:9100"}, "group 2: 'targets' is not a list"),
+            (None, "group 2 is not a mapping with 'targets' and 'labels'"),
             ({"targets": [], "labels": ["a"]}, "group 2: 'labels' is not a mapping"),
+            ({"targets": [], "labels": []}, "group 2: 'labels' is not a mapping"),
         ):
-            error = self.assertRaises(SourceError, found_in, {"targets": []}, group)
-            self.assertEqual(str(error), message)
+            first, dropped = found_in({"targets": ["a:1"]}, group)
+            assert isinstance(first, Target)
+            self.assertEqual(dropped, Dropped(message, "group"))
+
+    def test_no_group_of_the_right_shape(self) -> None:
+        """The whole is refused, so that the last good targets stay."""
+        error = self.assertRaises(SourceError, found_in, "a:1", {"targets": 5})
+        self.assertEqual(str(error), "group 1 is not a mapping with 'targets' and 'labels'")
+
+    def test_empty_parameter(self) -> None:
+        """To Prometheus an empty label is none."""
+        self.assertEqual(self.one(__param_a="", __param_b="1").query, "b=1")
 
     def test_short_document_that_stands_for_a_lot(self) -> None:
         """It is refused before it takes the memory, and a large one of the usual kind is not."""
