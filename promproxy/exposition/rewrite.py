@@ -97,6 +97,8 @@ class Rewriter:
         """
         if body and not body.endswith(b"\n"):
             body += b"\n"
+        if b"\0" in body:  # the end of the text to Prometheus, and in no pattern below
+            return (yield from exact(body, labels))
         try:
             body.decode()
             return (yield from self._fast(body, labels, frozenset(known)))

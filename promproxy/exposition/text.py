@@ -101,7 +101,8 @@ def is_value(text: bytes) -> bool:
 
 def is_timestamp(text: bytes) -> bool:
     """Whether these digits, or none, are a timestamp in milliseconds."""
-    return not text or int(text) <= _MAX_TIMESTAMP
+    digits = text.lstrip(b"0")  # Go takes any number of them, and Python converts no long number
+    return len(digits) <= 19 and int(digits or b"0") <= _MAX_TIMESTAMP
 
 
 def _metadata(kind: bytes, body: bytes, start: int, position: int, end: int) -> Metadata:

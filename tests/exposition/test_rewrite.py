@@ -29,6 +29,7 @@ GOOD = {
     ),
     rb'm{org_name=""} 1': rb"m{%b} 1",  # 6
     rb"m 1 1700000000000": rb"m{%b} 1 1700000000000",  # 7
+    b"m 1 " + b"0" * 5000 + b"7": b"m{%b} 1 " + b"0" * 5000 + b"7",
     rb'm {a="b"} 1': rb'm{%b,a="b"} 1',  # 9
     rb'm{a="b"}1': rb'm{%b,a="b"} 1',
     rb'm{a="b"c="d"} 1': rb'm{%b,a="b",c="d"} 1',
@@ -68,7 +69,14 @@ BAD = (
     *(b"m 1 -5", b"m 1 1.5", b"m 1 99999999999999999999", b"m 1 9223372036854775808"),
     *(b'm{a="1",a="2"} 1', b'm{__name__="z"} 1'),  # 14
     *(b"# TYPE m unknown", b"# TYPE m GAUGE", b"# TYPE m", b"# TYPE m gauge ", b"# TYPE 1m gauge"),
-    *(b"m\0 1", b"m 1\n\0", b'm{a="\xff"} 1', b"# HELP m \xff", b'm 1 # {a="b"} 1'),  # 16
+    *(
+        b"m\0 1",
+        b"m 1\n\0",
+        b'm{a="\0"} 1',
+        b'm{a="\xff"} 1',
+        b"# HELP m \xff",
+        b'm 1 # {a="b"} 1',
+    ),  # 16
     *(b'{"a.b"} 1', b'm{"a.b"="c"} 1', b"m", b"m ", b"m{", b"m{ 1", b'm{a="b" 1', b'm{a="b'),
     *(b'm{a="b} 1\nm{c="d"} 1', b"m{a=b} 1", b"m } 1", b"m 1 2 3", b"1m 1", b'm{a="b"} } 1'),
 )

@@ -14,6 +14,8 @@ from twisted.web.http_headers import Headers
 from promproxy.config.load import config_from_text
 from promproxy.disk.saved_state import decode
 from promproxy.errors import BadUpstream, ConfigError, SourceError, StateError
+from promproxy.exposition.openmetrics import to_text
+from promproxy.exposition.text import BadExposition
 from promproxy.http.head import parse_head
 from promproxy.migration.promregator import import_promregator
 from promproxy.migration.secrets import Secrets
@@ -55,6 +57,7 @@ from promproxy.targets.document import EntryStyle, document_for, valid_address
 from promproxy.targets.target import Target
 from promproxy.tunnel.exchange import is_host_name
 from tests.disk.test_saved_state import STATE, encode
+from tests.exposition.support import exactly, meaning, result_of, rewritten
 from tests.fuzz.mutation import mutated
 
 TESTS = Path(__file__).parent.parent
@@ -149,6 +152,19 @@ def read_request(data: bytes) -> None:
     is_own(*split_absolute(head.uri)[:1], "p:1", "h", 80)
 
 
+def relabelled(data: bytes) -> None:
+    """By the fast way and by the exact one: both refuse it, or both make the same of it."""
+    if not data.endswith(b"\n"):  # which the fast way adds first
+        data += b"\n"
+    found: list[object] = []
+    for read in (rewritten, exactly):
+        try:
+            found.append(meaning(read(data).text))
+        except BadExposition:
+            found.append(None)
+    assert found[0] == found[1], data
+
+
 def migrate(data: bytes) -> None:
     """A configuration of Promregator's."""
     settings = read_settings(compose(text(data), FILE), FILE)
@@ -207,6 +223,18 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "answer heads": Parser(
         (ANSWER,), lambda data: parse_head(data, head_only=False), (BadUpstream,)
+    ),
+    "expositions": Parser(
+        (
+            b'# HELP m it\n# TYPE m counter\nm{a="b",c="d\\"} x"} 1 1700000000000\nm 2\n',
+            b'h_bucket{le="+Inf"} 3\nh_sum .5\nh_count 3\n# EOF\n',
+        ),
+        relabelled,
+    ),
+    "OpenMetrics": Parser(
+        (b'# TYPE c counter\nc_total 1 # {id="x"} 1\nc_created 2\n# EOF\n',),
+        lambda data: result_of(to_text(data)),
+        (BadExposition,),
     ),
     "credentials": Parser((b"Basic dTpw", b"Bearer x"), credentials_in),
     "hosts": Parser(
