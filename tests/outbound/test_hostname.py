@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.interfaces import IHostnameResolver, IReactorPluggableNameResolver
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -31,14 +31,25 @@ class Resolver:
         return receiver
 
 
+@implementer(IReactorPluggableNameResolver)
+class Reactor(MemoryReactorClock):
+    """With a resolver, which that of Twisted 22.4 lacks."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        super().__init__()
+        self.nameResolver: Any = resolver
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        raise NotImplementedError
+
+
 class NamedEndpointTests(SynchronousTestCase):
     """It also fails where Twisted no longer calls what it overrides."""
 
     def connect(self, name: str) -> list[str]:
         """What the resolver is asked for."""
-        reactor: Any = MemoryReactorClock()
-        resolver = reactor.nameResolver = Resolver()
-        reactor.installNameResolver(resolver)
+        resolver = Resolver()
+        reactor: Any = Reactor(resolver)
         self.attempt = NamedEndpoint(reactor, name, 9100).connect(Factory())
         return resolver.asked
 
