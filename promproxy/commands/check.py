@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("check", help="check a configuration file without starting")
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument(
-        "--web-config-file", type=Path, metavar="FILE", help="check this one for TLS and users too"
+        "--web-config-file", type=Path, metavar="FILE", help="check this web configuration file too"
     )
     parser.set_defaults(run=run)
 

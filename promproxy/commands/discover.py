@@ -36,7 +36,9 @@ def add(commands: Any) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--source", metavar="NAME", help="only this source")
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
-    parser.add_argument("--explain", action="store_true", help="also what was left out, and why")
+    parser.add_argument(
+        "--explain", action="store_true", help="also print what was left out, and why"
+    )
     parser.set_defaults(run=run)
 
 

@@ -18,8 +18,7 @@ from promproxy.settings.load import compose, read_text
 
 DESCRIPTION = """
 Prints the equivalent promproxy.yml. Its comments say what became of each setting, and what is left
-to do. Secrets are never printed: they are left to variables of the environment, by the names that
-Promregator reads too, or written to files.
+to do. Secrets are never printed: they become environment variables with Promregator's names, or files.
 """
 
 
@@ -27,7 +26,7 @@ def add(commands: Any) -> None:
     """Add its parser."""
     parser = commands.add_parser(
         "import-promregator",
-        help="turn Promregator's configuration into ours",
+        help="convert a Promregator configuration",
         description=DESCRIPTION,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="such as promregator.yml")
@@ -35,7 +34,7 @@ def add(commands: Any) -> None:
         "--secrets-dir",
         type=lambda text: Path(text).absolute(),
         metavar="DIR",
-        help="write secrets that stand in FILE to files here, which only their owner may read",
+        help="write the secrets in FILE to files in DIR that only their owner may read",
     )
     parser.set_defaults(run=run)
 

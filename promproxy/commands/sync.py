@@ -38,25 +38,28 @@ from promproxy.web.health import HealthyResource
 from promproxy.web.metrics import MetricsResource
 
 DESCRIPTION = """
-Fetches the http_sd document at URL and replaces FILE whenever it has changed. Whatever fails, FILE
-stays as it is. Credentials, TLS settings and a proxy stand in the file that --http-config-file
-names, in the words of Prometheus: basic_auth, authorization, oauth2, tls_config, proxy_url,
-no_proxy.
+Fetches the http_sd document at URL and replaces FILE whenever it has changed. A failure leaves FILE
+as it is. Credentials, TLS settings and a proxy go into the --http-config-file, with Prometheus's
+keys: basic_auth, authorization, oauth2, tls_config, proxy_url, no_proxy.
 """
 
 
 def add(commands: Any) -> None:
     """Add its parser."""
     parser = commands.add_parser(
-        "sync", help="keep a file for Prometheus like a remote /discovery", description=DESCRIPTION
+        "sync",
+        help="keep a target file up to date with a remote /discovery",
+        description=DESCRIPTION,
     )
     parser.add_argument("url", type=_url, metavar="URL", help="such as http://host:8080/discovery")
     parser.add_argument("file", type=_json_file, metavar="FILE", help="it must end in .json")
-    parser.add_argument("--once", action="store_true", help="once, then end: 1 if it failed")
+    parser.add_argument(
+        "--once", action="store_true", help="make one attempt; exit status 1 if it failed"
+    )
     for name, parse, default, kind, text in (
         ("--interval", duration_from_text, "60s", "TIME", "how often to fetch"),
-        ("--timeout", duration_from_text, "30s", "TIME", "how long one request may take"),
-        ("--max-size", size_from_text, "64MB", "SIZE", "a larger document is refused"),
+        ("--timeout", duration_from_text, "30s", "TIME", "limit for one request"),
+        ("--max-size", size_from_text, "64MB", "SIZE", "largest document"),
     ):
         parser.add_argument(
             name, type=_in_units(parse), default=default, metavar=kind, help=f"{text}; {default}"
@@ -66,7 +69,7 @@ def add(commands: Any) -> None:
         "--http-config-file",
         type=Path,
         metavar="FILE",
-        help="credentials, TLS settings and a proxy, in YAML and in Prometheus's words",
+        help="credentials, TLS settings and a proxy (YAML)",
     )
     parser.add_argument(
         "--metrics-file", type=_prom_file, metavar="FILE", help="for node_exporter; ends in .prom"

@@ -64,14 +64,13 @@ class Config:
     max_connections: int = setting(
         integer,
         default=0,
-        doc="connections that callers may have at a time; 0: half of the files that may be open, "
-        "at most 16384",
+        doc="callers' connections at a time; 0: half of the open-file limit, at most 16384",
     )
     deny_addresses: tuple[Network, ...] = setting(
         list_of(address_or_network),
         default=tuple(network(text) for text in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254")),
-        doc="where hosts that come from discovery (of ``http_sd``, and of ``cloud_foundry`` "
-        "without ``router``) must not lead; the default has the metadata services of clouds",
+        doc="addresses that hosts from discovery (``http_sd``, and ``cloud_foundry`` without "
+        "``router``) must not have; by default the metadata services of clouds",
     )
     open_admin: bool = setting(
         boolean,
@@ -86,15 +85,15 @@ class Config:
     roles: tuple[Role, ...] = setting(
         list_of(section(Role)),
         default=(),
-        doc="which users may do what; without any, all of them may scrape and administer",
+        doc="which callers may do what; without roles every user may scrape and administer",
     )
     state_dir: Path | None = setting(
         path,
         default=None,
-        doc="where the last good targets are kept over a restart; unset: nowhere",
+        doc="folder for the last good targets, which survive a restart; unset: not saved",
     )
     file_sd: FileSd | None = setting(
-        section(FileSd), default=None, doc="write the discovery document to a file too"
+        section(FileSd), default=None, doc="also write the discovery document to a file"
     )
     sources: tuple[SourceSettings, ...] = setting(
         list_of(section(SourceSettings)), default=(), doc="where targets come from"

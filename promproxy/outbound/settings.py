@@ -62,12 +62,12 @@ class Authorization:
     """An ``Authorization`` header of any type."""
 
     type: str = setting(matching(TOKEN.decode(), "a word"), default="Bearer", doc="the scheme")
-    credentials: Secret = setting(secret, doc="what follows the scheme")
+    credentials: Secret = setting(secret, doc="the credentials after the scheme")
 
 
 @frozen(kw_only=True)
 class TlsConfig(PemFiles):
-    """How a TLS connection that we open is made and what the other side must prove."""
+    """TLS toward a server: what it must prove, and our own certificate."""
 
     HINTS: ClassVar[Mapping[str, str]] = {
         "ca": "write the certificates to a file and name it in ca_file",
@@ -79,12 +79,12 @@ class TlsConfig(PemFiles):
     ca_file: Path | None = setting(
         path,
         default=None,
-        doc="who signs the server's certificate, in place of the system's authorities",
+        doc="authorities for the server's certificate, instead of the system's",
     )
     cert_file: Path | None = setting(path, default=None, doc="our certificate, with its chain")
     key_file: Path | None = setting(path, default=None, doc="our certificate's key")
     server_name: str = setting(
-        text, default="", doc="the name the certificate must have, in place of the host's"
+        text, default="", doc="name that the certificate must have, instead of the host's"
     )
     insecure_skip_verify: bool = setting(boolean, default=False, doc="accept any certificate")
     min_version: str = setting(one_of("TLS12", "TLS13"), default="TLS12", doc="the oldest version")
@@ -133,12 +133,12 @@ class OAuth2(Connection):
 
     client_id: str = setting(text, doc="the client")
     client_secret: Secret | None = setting(
-        secret, default=None, doc="its secret; left out where a client certificate stands for it"
+        secret, default=None, doc="its secret; omit it with a client certificate"
     )
-    token_url: str = setting(url, doc="where tokens are asked for", shown=without_query)
-    scopes: tuple[str, ...] = setting(list_of(text), default=(), doc="the scopes to ask for")
+    token_url: str = setting(url, doc="the token server's URL", shown=without_query)
+    scopes: tuple[str, ...] = setting(list_of(text), default=(), doc="scopes to request")
     endpoint_params: Mapping[str, Secret] = setting(
-        mapping_of(parameter), default={}, doc="more parameters of the request for a token"
+        mapping_of(parameter), default={}, doc="further parameters of the token request"
     )
 
     def __attrs_post_init__(self) -> None:
@@ -149,7 +149,7 @@ class OAuth2(Connection):
 
 @frozen(kw_only=True)
 class HttpClient(Connection):
-    """How we speak to other HTTP servers: an outbound profile, or a source's own connection."""
+    """How to reach HTTP servers: an outbound profile, or a source's own connection."""
 
     HINTS: ClassVar[Mapping[str, str]] = {
         **Connection.HINTS,

@@ -20,16 +20,16 @@ class ScrapeSettings:
     """Deadlines and limits of scrapes."""
 
     default_timeout: float = setting(
-        positive_duration, default=10.0, doc="where the request names no timeout"
+        positive_duration, default=10.0, doc="deadline of requests without a timeout header"
     )
-    max_timeout: float = setting(positive_duration, default=60.0, doc="no scrape takes longer")
+    max_timeout: float = setting(positive_duration, default=60.0, doc="longest deadline")
     timeout_offset: float = setting(
         duration,
         default=0.25,
-        doc="how much earlier than Prometheus we give up, so that our answer reaches it",
+        doc="how much earlier than Prometheus to give up, so that the answer reaches it",
     )
     body_size_limit: int = setting(
-        size, default=0, doc="a larger answer is refused or cut short; 0: none is"
+        size, default=0, doc="largest answer; larger ones are refused or cut short; 0: no limit"
     )
     max_concurrent: int = setting(positive, default=1024, doc="scrapes at a time")
     max_concurrent_per_host: int = setting(

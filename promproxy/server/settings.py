@@ -242,7 +242,7 @@ def _ignored(prefix: str, found: Any) -> Iterator[str]:
 class Token:
     """A token that a caller sends (``Authorization: Bearer``, RFC 6750)."""
 
-    name: str = setting(text, doc="who that is: a client's name belongs to it")
+    name: str = setting(text, doc="the caller's identity, which owns the names of its clients")
     token: Secret = setting(secret, doc="the token: visible ASCII characters, no spaces")
 
     def __attrs_post_init__(self) -> None:
@@ -266,18 +266,18 @@ def _is_token(text: str) -> bool:
 
 @frozen(kw_only=True)
 class Role:
-    """What some users, or holders of tokens or client certificates, may do. Several add up."""
+    """What users, or holders of tokens or client certificates, may do. Roles add up."""
 
     users: tuple[str, ...] = setting(
         list_of(text), default=(), doc="users of the web configuration file's basic_auth_users"
     )
     tokens: tuple[Token, ...] = setting(
-        list_of(section(Token)), default=(), doc="bearer tokens, of which a caller sends one"
+        list_of(section(Token)), default=(), doc="bearer tokens; a caller sends one of them"
     )
     client_sans: tuple[str, ...] = setting(
         list_of(text),
         default=(),
-        doc="subject alternative names, of which a verified client certificate has one",
+        doc="subject alternative names; a verified client certificate has one of them",
     )
     permissions: tuple[str, ...] = setting(
         list_of(one_of(*PERMISSIONS)),
@@ -287,7 +287,7 @@ class Role:
     fqdns: tuple[str, ...] = setting(
         list_of(text),
         default=(),
-        doc="for tunnel: which names may be claimed, as patterns (*.example.org)",
+        doc="for tunnel: names that clients may use, as patterns (*.example.org)",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -45,31 +45,31 @@ class Files:
 class HttpSd(HttpClient):
     """Targets from an http_sd document."""
 
-    url: str = setting(url, doc="where the document is", shown=without_query)
-    timeout: float = setting(positive_duration, default=30.0, doc="how long one request may take")
-    max_size: int = setting(size, default=64 * 1024**2, doc="a larger document is refused")
+    url: str = setting(url, doc="URL of the document", shown=without_query)
+    timeout: float = setting(positive_duration, default=30.0, doc="limit for one request")
+    max_size: int = setting(size, default=64 * 1024**2, doc="largest document")
     allowed_hosts: tuple[str, ...] = setting(
         list_of(text),
         default=(),
-        doc="which hosts may become targets, as patterns (*.example.org); empty: all",
+        doc="hosts that may become targets, as patterns (*.example.org); empty: all",
     )
 
 
 @frozen(kw_only=True)
 class SourceSettings:
-    """Where targets come from: what all kinds have in common, and the one kind that it is of."""
+    """A source of targets: common settings, and exactly one kind."""
 
-    name: str = setting(source_name, doc="its name in ids, labels and metrics")
+    name: str = setting(source_name, doc="name in ids, labels and metrics")
     refresh_interval: float = setting(
         positive_duration,
         default=0.0,
-        doc="how often it is asked; by default 5s for files and pushprox, else 60s",
+        doc="time between refreshes; by default 5s for files and pushprox, else 60s",
     )
-    outbound: str = setting(text, default="", doc="the outbound profile for all of its targets")
+    outbound: str = setting(text, default="", doc="outbound profile for all its targets")
     honor_job: bool = setting(
         boolean,
         default=False,
-        doc="pass on a job label, which overrides the job's name in Prometheus",
+        doc="pass on a job label, which overrides Prometheus's job name",
     )
     cloud_foundry: CloudFoundry | None = setting(
         section(CloudFoundry), default=None, doc="a Cloud Foundry foundation"
@@ -77,7 +77,7 @@ class SourceSettings:
     files: Files | None = setting(section(Files), default=None, doc="target files")
     http_sd: HttpSd | None = setting(section(HttpSd), default=None, doc="an http_sd document")
     pushprox: PushProx | None = setting(
-        section(PushProx), default=None, doc="hosts behind NAT, which run PushProx's client"
+        section(PushProx), default=None, doc="hosts behind NAT that run PushProx's client"
     )
 
     def __attrs_post_init__(self) -> None:

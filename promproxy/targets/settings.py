@@ -43,29 +43,30 @@ class Discovery:
     address: str = setting(
         host_port,
         default="",
-        doc="the host:port at which Prometheus reaches us; empty: the Host of each request",
+        doc="the host:port by which Prometheus reaches promproxy; empty: each request's Host",
     )
     scheme: str = setting(
         one_of("http", "https"),
         default="",
-        doc="how Prometheus reaches us; by default https if the web configuration file has TLS",
+        doc="scheme by which Prometheus reaches promproxy; by default https with TLS in the web "
+        "configuration file",
     )
     own_metrics: bool | tuple[str, ...] = setting(
         own_metrics,
         default=True,
-        doc="list our own metrics endpoint too; or the host:port of each replica, so that one "
-        "behind a shared address is scraped for itself",
+        doc="also list promproxy's own metrics; or a list of each replica's host:port, if they "
+        "share an address",
     )
     promregator_labels: bool = setting(
-        boolean, default=False, doc="give Cloud Foundry targets Promregator's labels too"
+        boolean, default=False, doc="also give Cloud Foundry targets Promregator's labels"
     )
     startup_grace: float = setting(
         duration,
         default=0.0,
-        doc="how long /discovery waits for every source after a start; 0s: as long as it takes",
+        doc="how long /discovery waits for all sources after a start; 0s: no limit",
     )
     path_prefix: str = setting(
         matching(r"|(/[A-Za-z0-9._~-]+)+", "a path such as /promproxy"),
         default="",
-        doc="put before every path we announce; we answer with and without it",
+        doc="prefix of every announced path; requests may have it or not",
     )

@@ -39,7 +39,7 @@ class ReferenceTests(SynchronousTestCase):
                 kind="<positive_duration>",
                 section="",
                 default="10s",
-                doc="where the request names no timeout",
+                doc="deadline of requests without a timeout header",
                 has_file=False,
             ),
         )

@@ -25,26 +25,26 @@ def label_map(node: ConfigNode) -> Mapping[str, str]:
 
 @frozen(kw_only=True)
 class MergedSettings:
-    """The page ``/mergedMetrics``, which is there only with this section."""
+    """The page ``/mergedMetrics``, which exists only with this section."""
 
     labels: Mapping[str, str] = setting(
         label_map,
         default=DEFAULT_LABELS,
-        doc="labels of series beside ``instance`` and the target's plain ones, and the labels of "
-        "the target that each is made of, joined by ``:``",
+        doc="labels to add to series, beside ``instance`` and the target's plain ones; each is "
+        "made of labels of the target, joined by ``:``",
     )
     honor_labels: bool = setting(
         boolean,
         default=False,
-        doc="where a series has a label of the same name, keep it in place of ours",
+        doc="keep a series' own label if it has the same name",
     )
-    own_metrics: bool = setting(boolean, default=True, doc="add our own metrics at the end")
+    own_metrics: bool = setting(boolean, default=True, doc="append promproxy's own metrics")
     concurrency: int = setting(positive, default=64, doc="targets asked at a time for one answer")
     buffer: int = setting(
         size,
         default=32 * 1024**2,
-        doc="how many bytes may be held for one answer; also the largest body of a target, and "
-        "the largest grouped answer",
+        doc="memory for one answer; also the largest body of a target, and the largest grouped "
+        "answer",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -71,28 +71,28 @@ def template(node: ConfigNode) -> str:
 
 @frozen(kw_only=True)
 class Selector:
-    """Which apps are meant: every condition that is given must hold.
+    """Selects apps: every given condition must hold.
 
     Names compare as the Cloud Controller's database does, without regard to case; a pattern must
     match the whole name.
     """
 
-    org: str = setting(text, default="", doc="the org's name, without regard to case")
+    org: str = setting(text, default="", doc="org name, in any case")
     org_regex: re.Pattern[str] | None = setting(
-        regex, default=None, doc="a pattern for the org's whole name, without regard to case"
+        regex, default=None, doc="pattern for the whole org name, in any case"
     )
-    org_guid: str = setting(text, default="", doc="the org's guid")
-    space: str = setting(text, default="", doc="the space's name")
+    org_guid: str = setting(text, default="", doc="org guid")
+    space: str = setting(text, default="", doc="space name, in any case")
     space_regex: re.Pattern[str] | None = setting(
-        regex, default=None, doc="a pattern for the space's whole name"
+        regex, default=None, doc="pattern for the whole space name, in any case"
     )
-    space_guid: str = setting(text, default="", doc="the space's guid")
-    app: str = setting(text, default="", doc="the app's name")
+    space_guid: str = setting(text, default="", doc="space guid")
+    app: str = setting(text, default="", doc="app name, in any case")
     app_regex: re.Pattern[str] | None = setting(
-        regex, default=None, doc="a pattern for the app's whole name"
+        regex, default=None, doc="pattern for the whole app name, in any case"
     )
     label_selector: LabelSelector | None = setting(
-        label_selector, default=None, doc="labels the app must have, as the API writes it"
+        label_selector, default=None, doc="labels that the app must have, in the API's syntax"
     )
 
     def __attrs_post_init__(self) -> None:
@@ -138,16 +138,18 @@ class Override:
 class Rule(Selector):
     """One rule: which apps, and how they are scraped."""
 
-    path: str = setting(metrics_path, default="", doc="where the metrics are; /metrics by default")
+    path: str = setting(metrics_path, default="", doc="path of the metrics; by default /metrics")
     paths: tuple[str, ...] = setting(
-        list_of(metrics_path), default=(), doc="several such places, each a target of its own"
+        list_of(metrics_path), default=(), doc="several paths; each is a target"
     )
-    scheme: str = setting(one_of("http", "https"), default="https", doc="how routes are asked")
+    scheme: str = setting(
+        one_of("http", "https"), default="https", doc="scheme of requests to routes"
+    )
     annotations: bool = setting(
         boolean, default=False, doc='only apps annotated with prometheus.io/scrape: "true"'
     )
     preferred_route_regex: tuple[re.Pattern[str], ...] = setting(
-        list_of(regex), default=(), doc="patterns for the whole route; the first that fits wins"
+        list_of(regex), default=(), doc="patterns for the whole route; the first match wins"
     )
     internal_routes: str = setting(
         one_of("never", "first", "in_order"),
@@ -159,19 +161,19 @@ class Rule(Selector):
         port, default=None, doc="the port on which internal routes are asked; 8080 by default"
     )
     process_types: tuple[str, ...] = setting(
-        list_of(text), default=("web",), doc="which processes of an app are scraped"
+        list_of(text), default=("web",), doc="process types to scrape"
     )
     override_route_and_path: str = setting(
         matching(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[!-~]*)?", "host/path or host:port/path"),
         default="",
         doc="an address, with the path, in place of the app's route",
     )
-    outbound: str = setting(text, default="", doc="the outbound profile, in place of the source's")
+    outbound: str = setting(text, default="", doc="outbound profile, instead of the source's")
     labels: Mapping[str, str] = setting(
         mapping_of(template), default={}, doc="extra labels, from templates such as {org_name}"
     )
     trust_all_orgs: bool = setting(
-        boolean, default=False, doc="the profile's credentials may go to apps of every org"
+        boolean, default=False, doc="let the profile's credentials go to apps of every org"
     )
 
     def __attrs_post_init__(self) -> None:
@@ -211,30 +213,36 @@ class Rule(Selector):
 class CloudFoundry(HttpClient):
     """Targets from a Cloud Foundry foundation, by its API."""
 
-    api_url: str = setting(url, doc="the address of the Cloud Controller")
-    username: str = setting(text, default="", doc="a user that may see the apps")
+    api_url: str = setting(url, doc="URL of the Cloud Controller")
+    username: str = setting(text, default="", doc="user that can see the apps")
     password: Secret | None = setting(secret, default=None, doc="its password")
-    client_id: str = setting(text, default="", doc="a client of its own, in place of a user")
+    client_id: str = setting(text, default="", doc="OAuth client, instead of a user")
     client_secret: Secret | None = setting(secret, default=None, doc="its secret")
     router: str = setting(
-        url, default="", doc="connect here instead of resolving the names of routes"
+        url, default="", doc="URL of the router to connect to, instead of resolving route names"
     )
     select: tuple[Rule, ...] = setting(
         list_of(section(Rule)), doc="which apps are scraped, and how"
     )
     exclude: tuple[Selector, ...] = setting(
-        list_of(section(Selector)), default=(), doc="apps that no rule selects"
+        list_of(section(Selector)), default=(), doc="apps to leave out, whatever the rules select"
     )
     instance_routing: str = setting(
         one_of("app", "process"),
         default="app",
-        doc="which header addresses an instance; process takes routing-release 0.332.0",
+        doc="which header addresses an instance; process needs routing-release 0.332.0",
     )
-    timeout: float = setting(positive_duration, default=30.0, doc="for one request to the API")
-    max_requests_per_second: int = setting(integer, default=10, doc="of the API; 0: no limit")
+    timeout: float = setting(
+        positive_duration, default=30.0, doc="limit for one request to the API"
+    )
+    max_requests_per_second: int = setting(
+        integer, default=10, doc="limit for the API; 0: no limit"
+    )
     max_page_size: int = setting(size, default=256 * 1024**2, doc="a larger answer is refused")
     max_loss_percent: int = setting(
-        integer, default=50, doc="a greater sudden loss of targets must be seen twice"
+        integer,
+        default=50,
+        doc="a refresh that loses more targets counts only if the next one confirms it",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -30,13 +30,15 @@ TEMPLATE_FIELDS = ("fqdn", "host", "domain", "port", "path")
 
 @frozen(kw_only=True)
 class TargetRule:
-    """What is scraped on each client, or on some."""
+    """What to scrape on clients."""
 
     port: int = setting(port, default=9100, doc="the port")
     path: str = setting(metrics_path, default="/metrics", doc="where the metrics are")
-    scheme: str = setting(one_of("http", "https"), default="http", doc="how the client scrapes it")
+    scheme: str = setting(
+        one_of("http", "https"), default="http", doc="scheme by which the client scrapes"
+    )
     fqdn_regex: re.Pattern[str] | None = setting(
-        regex, default=None, doc="a pattern for the whole names of the clients that are meant"
+        regex, default=None, doc="pattern for the whole name of the clients; any by default"
     )
     labels: Mapping[str, str] = setting(
         mapping_of(text),
@@ -66,9 +68,9 @@ def _check_template(template: str, fields: tuple[str, ...]) -> None:
 class AllowRule:
     """Which requests in absolute form are allowed."""
 
-    port: int | None = setting(port, default=None, doc="the port; any where it is not given")
+    port: int | None = setting(port, default=None, doc="the port; any by default")
     path_regex: re.Pattern[str] | None = setting(
-        regex, default=None, doc="a pattern for the whole path; any where it is not given"
+        regex, default=None, doc="pattern for the whole path; any by default"
     )
 
     def allows(self, port: int, path: str) -> bool:
@@ -79,25 +81,25 @@ class AllowRule:
 
 @frozen(kw_only=True)
 class PushProx:
-    """Targets behind PushProx clients, which poll us for their scrapes."""
+    """Targets behind PushProx clients, which poll for their scrapes."""
 
     targets: tuple[TargetRule, ...] = setting(
         list_of(section(TargetRule)),
         default=(TargetRule(),),
-        doc="what is scraped on each client; by default node_exporter's port 9100",
+        doc="what to scrape on each client; by default node_exporter's port 9100",
     )
     allow: tuple[AllowRule, ...] = setting(
         list_of(section(AllowRule)),
         default=(),
-        doc="what may be asked for by proxy_url; empty: every port and path of every client",
+        doc="what proxy_url may request; empty: every port and path",
     )
     registration_timeout: float = setting(
-        positive_duration, default=300.0, doc="how long a client is listed that no longer polls"
+        positive_duration, default=300.0, doc="how long a client stays listed without a poll"
     )
     startup_hold: float = setting(
         duration,
         default=10.0,
-        doc="how long after a start the source waits for its clients before it delivers",
+        doc="how long to wait for clients after a start",
     )
     poll_max_age: float = setting(
         duration,
@@ -105,7 +107,7 @@ class PushProx:
         doc="a poll is answered after this time at the latest, 0: never without a scrape; make it "
         "shorter than the idle time-out of a load balancer on the way",
     )
-    max_clients: int = setting(positive, default=10_000, doc="clients at a time")
+    max_clients: int = setting(positive, default=10_000, doc="most clients")
     max_waiting: int = setting(
-        positive, default=1024, doc="scrapes of one client that may wait for its poll"
+        positive, default=1024, doc="most scrapes that wait for one client's poll"
     )
