@@ -18,7 +18,8 @@ from promproxy.settings.load import compose, read_text
 
 DESCRIPTION = """
 Prints the equivalent promproxy.yml. Its comments say what became of each setting, and what is left
-to do. Secrets are never printed: they become environment variables with Promregator's names, or files.
+to do. Secrets are never printed: they become environment variables with Promregator's names, or
+files.
 """
 
 
