@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.trial.unittest import SkipTest
 
 from promproxy.errors import SourceError
 from promproxy.sources.files import FilesSource
@@ -69,6 +70,8 @@ def by_prometheus(files: Mapping[str, bytes], folder: Path) -> dict[str, Verdict
             text=True,
             errors="replace",
         )
+        if "consider using cmpopts.EquateErrors" in done.stderr:
+            raise SkipTest("promtool 2.53 panics at targets that have an error; 2.42 is the oracle")
         found: dict[str, set[Scraped]] = {}
         for item in json.loads(done.stdout):
             if "error" not in item:  # else it is no target
