@@ -13,8 +13,8 @@ from promproxy.migration.promregator import import_promregator
 from promproxy.migration.promregator_options import option_for
 from promproxy.migration.report import report
 from promproxy.migration.secrets import Secrets
-from promproxy.migration.spring import read_settings
-from promproxy.settings.load import compose, read_text
+from promproxy.migration.spring_files import settings_from
+from promproxy.settings.load import read_text
 
 DESCRIPTION = """
 Prints the equivalent promproxy.yml. Its comments say what became of each setting, and what is left
@@ -30,7 +30,12 @@ def add(commands: Any) -> None:
         help="convert a Promregator configuration",
         description=DESCRIPTION,
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="such as promregator.yml")
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="such as promregator.yml; properties, or the output of env, will do too",
+    )
     parser.add_argument(
         "--secrets-dir",
         type=lambda text: Path(text).absolute(),
@@ -42,9 +47,12 @@ def add(commands: Any) -> None:
 
 def run(options: Namespace, _reactor: Any) -> int:
     """The exit status. Raises ConfigError."""
-    settings = read_settings(compose(read_text(options.file), options.file), options.file)
+    settings = settings_from(read_text(options.file), options.file)
     secrets = Secrets(options.secrets_dir)
-    imported = import_promregator(settings, secrets)
+    try:
+        imported = import_promregator(settings, secrets)
+    except ConfigError as error:
+        raise ConfigError(f"{options.file}: {error}") from error
     for path, content in secrets.files.items():
         _write(path, content)
     print(report(imported, settings, options.file.name), end="")

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from promproxy.errors import ConfigError
 from promproxy.migration.authenticators import Authenticators
+from promproxy.migration.placeholders import placeholders, variable_of
+from promproxy.migration.promregator_options import option_for
 from promproxy.migration.rules import rule_of
 from promproxy.migration.secrets import Secrets
-from promproxy.migration.spring import Settings, spelling
+from promproxy.migration.spring import Setting, Settings, spelling
 
 _DEFAULT_API = "__default__"
 _AUTH_PAGES = {
@@ -24,6 +27,10 @@ _AUTH_PAGES = {
     "metrics": "metrics",
     "cache.invalidate": "invalidate",
 }
+_TARGETS = ("promregator", "targets")
+_CIPHER = "{cipher}"
+# Those of Promregator where a file says nothing.
+_DEFAULT_INTERVAL = 300.0
 _INTERVALS = ("application", "route", "process", "resolver")
 
 
@@ -37,9 +44,47 @@ class Imported:
 
 def import_promregator(settings: Settings, secrets: Secrets) -> Imported:
     """The equivalent configuration. Raises ConfigError at what promproxy cannot do."""
-    importer = _Importer(settings, secrets)
+    plain, encrypted = _without_ciphers(settings)
+    importer = _Importer(plain, secrets)
     document = importer.document()
-    return Imported(document, importer.to_do)
+    to_do = [*settings.notes, *encrypted, *importer.to_do, *_left_to_do(settings)]
+    return Imported(document, to_do)
+
+
+def _without_ciphers(settings: Settings) -> tuple[Settings, list[str]]:
+    """Settings in which what Spring Cloud encrypted is left to the environment, and what to do."""
+    found, to_do = dict(settings.by_key), []
+    for key, setting in settings.by_key.items():
+        if setting.value.startswith(_CIPHER):
+            variable = variable_of(setting.name)
+            found[key] = evolve(setting, value=f"${{{variable}}}")
+            if _is_used(setting):
+                to_do.append(
+                    f"{setting.name} (line {setting.line}) is encrypted: decrypt it, and put the "
+                    f"result into the variable {variable} of the environment"
+                )
+    return Settings(found, settings.notes), to_do
+
+
+def _is_used(setting: Setting) -> bool:
+    option = option_for(setting.name)
+    return option is not None and bool(option.becomes)
+
+
+def _left_to_do(settings: Settings) -> Iterator[str]:
+    """Variables that values stand for, and parts of rules that nothing is known of."""
+    for setting in settings:
+        where = f"{setting.name} (line {setting.line})"
+        for placeholder in placeholders(setting.value) if _is_used(setting) else ():
+            if placeholder.is_nested:
+                yield (
+                    f"{where} has a default that depends on another variable, which is left out: "
+                    f"set the variable {placeholder.variable} of the environment"
+                )
+            elif placeholder.default is None:
+                yield f"{where}: set the variable {placeholder.variable} of the environment"
+        if spelling(setting.name)[:2] == _TARGETS and option_for(setting.name) is None:
+            yield f"{where} is left out: see whether the rule selects too much without it"
 
 
 @define(eq=False)
@@ -74,7 +119,10 @@ class _Importer:
         if cf.get("api_host") is not None:
             found.insert(0, (_DEFAULT_API, "cf", cf))
         if not found:
-            raise ConfigError("cf.api_host is missing")
+            raise ConfigError(
+                "cf.api_host is missing; if Promregator takes it from the environment, add it, and "
+                "else see whether this is a configuration of Promregator"
+            )
         return found
 
     def _source(
@@ -107,8 +155,8 @@ class _Importer:
             foundation["max_requests_per_second"] = math.ceil(rate.number)
         source: dict[str, Any] = {"name": "cf" if name == _DEFAULT_API else _source_name(name)}
         timeouts = [shared.get(f"cache.timeout.{kind}") for kind in _INTERVALS]
-        seconds = [timeout.number for timeout in timeouts if timeout is not None]
-        if seconds:
+        seconds = [_DEFAULT_INTERVAL if timeout is None else timeout.number for timeout in timeouts]
+        if any(timeouts):
             source["refresh_interval"] = f"{max(1, round(min(seconds)))}s"
         if profiles.default:
             source["outbound"] = profiles.default
@@ -137,8 +185,9 @@ class _Importer:
                 "promregator.discovery.port stands without a hostname: set discovery.address to "
                 "the host:port at which Prometheus reaches promproxy"
             )
-        if port == "443":
-            discovery["scheme"] = "https"
+        scheme = below.text("scheme", "https" if port == "443" else "")
+        if scheme:
+            discovery["scheme"] = scheme
         if not below.is_true("ownMetricsEndpoint", True):
             discovery["own_metrics"] = False
         return discovery

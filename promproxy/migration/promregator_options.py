@@ -107,6 +107,7 @@ OPTIONS = (
     Option("cf.cache.timeout.*", why=_NO_CACHE),
     Option("cf.cache.expiry.*", why=_NO_CACHE),
     Option("cf.cache.type", why=_NO_CACHE),
+    Option("cf.cache.aggregator.*", why=_BULK),
     Option("cf.watchdog.*", why=_WATCHDOG),
     Option("cf.watchdog", why=_WATCHDOG),
     Option(_TARGET, _SELECT),
@@ -131,6 +132,7 @@ OPTIONS = (
     *_authenticator("promregator.targetAuthenticators[]"),
     Option("promregator.discovery.hostname", "discovery.address"),
     Option("promregator.discovery.port", "discovery.address"),
+    Option("promregator.discovery.scheme", "discovery.scheme"),
     Option("promregator.discovery.ownMetricsEndpoint", "discovery.own_metrics"),
     Option("promregator.discovery.auth", "open_pages"),
     Option("promregator.endpoint.auth", "open_pages"),
@@ -151,6 +153,8 @@ OPTIONS = (
     ),
     Option("promregator.metrics.*", why=_OWN_METRICS),
     Option("promregator.discoverer.timeout", why="no metric is kept for a target that is gone"),
+    Option("promregator.internal.preCheckAPIVersion", why="each refresh says what the API refuses"),
+    Option("promregator.simulation.*", why="promproxy simulate is a foundation to try things on"),
     Option("promregator.gc.rate", why=_SPRING),
     Option("promregator.reactor.debug", why=_SPRING),
     Option("promregator.workaround.dnscache.timeout", why="no answer of DNS is kept"),
@@ -162,6 +166,26 @@ OPTIONS = (
     Option("logging.*", why="the log has one level, and says each change of state once"),
     *_foundation("cf.api.*", "host", "port"),
 )
+
+
+def name_for_variable(variable: str) -> str | None:
+    """The name of the option that Spring takes from a variable of the environment, if any."""
+    plain = variable.replace("_", "")
+    for option in OPTIONS:
+        parts = re.split(r"(\[\]|\*)", option.name)
+        pattern = "".join({"[]": r"(\d+)", "*": "([A-Z0-9]+)"}.get(p, _bare(p)) for p in parts)
+        match = re.fullmatch(pattern, plain)
+        if match is not None:
+            values = iter(match.groups())
+            return "".join(
+                f"[{next(values)}]" if p == "[]" else next(values).lower() if p == "*" else p
+                for p in parts
+            )
+    return None
+
+
+def _bare(part: str) -> str:
+    return re.sub("[._-]", "", part).upper()
 
 
 def option_for(name: str) -> Option | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from promproxy.errors import ConfigError
 from promproxy.migration.authenticators import Authenticators
-from promproxy.migration.spring import Settings, has_placeholder, ours
+from promproxy.migration.placeholders import ours, placeholders
+from promproxy.migration.spring import Settings
 
 _NAMES = (
     ("org", "orgName", "orgRegex"),
@@ -77,7 +78,7 @@ def _address(target: Settings, where: str, path: str) -> dict[str, Any]:
 
 def check_regex(text: str, where: str) -> None:
     """Raises ConfigError where Python does not read a regular expression, or not as Java does."""
-    if has_placeholder(text):
+    if placeholders(text):
         return
     try:
         with warnings.catch_warnings():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from promproxy.migration.spring import Settings, has_placeholder, ours
+from promproxy.migration.placeholders import Placeholder, pieces, placeholders, variable_of
+from promproxy.migration.spring import Settings
 
 
 @define(eq=False)
@@ -29,13 +30,13 @@ class Secrets:
         ``whole`` is its full name in Promregator, from which Spring makes the name of a variable.
         """
         setting = settings.get(name)
-        if setting is not None and has_placeholder(setting.value):
-            return {key: ours(setting.value)}
+        if setting is not None and placeholders(setting.value):
+            return {key: _without_defaults(setting.value)}
         if setting is not None and self._folder is not None:
             path = self._folder / _file_name(whole)
             self.files[path] = setting.value
             return {f"{key}_file": str(path)}
-        variable = _variable(whole)
+        variable = variable_of(whole)
         self.variables.append(variable)
         return {key: f"${{{variable}}}"}
 
@@ -43,16 +44,20 @@ class Secrets:
         """The path for a certificate or key that is in the file."""
         path = (self._folder or Path()) / f"{_file_name(whole)}.pem"
         setting = settings.get(name)
-        if setting is not None and self._folder is not None:
+        is_here = setting is not None and not placeholders(setting.value)
+        if setting is not None and is_here and self._folder is not None:
             self.files[path] = setting.value.replace("\\n", "\n")
         else:
             self.missing_files.append(str(path))
         return str(path)
 
 
-def _variable(name: str) -> str:
-    """As Spring names it, so that variables in use keep their names."""
-    return re.sub(r"[.\[\]]+", "_", name.replace("-", "")).strip("_").upper()
+def _without_defaults(value: str) -> str:
+    """A secret's value as promproxy writes it. The default of a placeholder is a secret too."""
+    return "".join(
+        f"${{{piece.variable}}}" if isinstance(piece, Placeholder) else piece.replace("$", "$$")
+        for piece in pieces(value)
+    )
 
 
 def _file_name(name: str) -> str:

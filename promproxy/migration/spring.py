@@ -1,4 +1,4 @@
-"""A YAML file of a Spring Boot application, flat. Pure.
+"""The settings of a Spring Boot application, flat. Pure; `spring_files` reads them.
 
 Source: Spring Boot documentation, "Externalized Configuration": keys may have dots in them, and
 ``apiHost``, ``api-host`` and ``api_host`` are the same key.
@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-import yaml
 from attrs import field, frozen
 
 from promproxy.errors import ConfigError
+from promproxy.migration.placeholders import ours
 
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)(?::[^}]*)?\}")
 _KEY = re.compile(r"[^.\[\]]+|\[[0-9]+\]")
 
 
@@ -42,12 +40,20 @@ class Setting:
 
 @frozen
 class Settings:
-    """The settings below one key, by the keys that lead to them, all in one spelling."""
+    """The settings below one key, by the keys that lead to them, all in one spelling.
+
+    ``notes`` say what of a file could not be followed.
+    """
 
     _found: Mapping[tuple[str, ...], Setting]
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Setting]:
         return iter(sorted(self._found.values(), key=lambda setting: setting.line))
+
+    @property
+    def by_key(self) -> Mapping[tuple[str, ...], Setting]:
+        return self._found
 
     def get(self, name: str) -> Setting | None:
         """The setting of this name, None where it is not there or empty."""
@@ -83,45 +89,6 @@ class Settings:
         return {first: below.below(first) for first, *_ in below._found}
 
 
-def ours(value: str) -> str:
-    """A value with Spring's placeholders as promproxy writes them; other dollars are escaped."""
-    pieces, at = [], 0
-    for match in _PLACEHOLDER.finditer(value):
-        pieces += [value[at : match.start()].replace("$", "$$"), f"${{{match[1]}}}"]
-        at = match.end()
-    return "".join([*pieces, value[at:].replace("$", "$$")])
-
-
-def has_placeholder(value: str) -> bool:
-    """Whether the environment has a part in the value."""
-    return _PLACEHOLDER.search(value) is not None
-
-
 def spelling(name: str) -> tuple[str, ...]:
     """The keys in a dotted name, in one spelling."""
     return tuple(re.sub("[-_]", "", key).lower() for key in _KEY.findall(name))
-
-
-def read_settings(node: yaml.Node | None, file: Path) -> Settings:
-    """All settings of a file. Raises ConfigError, for example if it is not a mapping."""
-    if node is None:
-        raise ConfigError(f"{file}: is empty")
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{file}: expected a mapping with 'cf' and 'promregator'")
-    try:
-        return Settings({spelling(setting.name): setting for setting in _walk(node, "")})
-    except RecursionError as error:  # also an alias that leads back to where it stands
-        raise ConfigError(f"{file}: nested too deeply") from error
-
-
-def _walk(node: yaml.Node, name: str) -> Iterator[Setting]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _walk(value, f"{name}.{key.value}" if name else str(key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            if item.value == []:  # it is there, although it says nothing
-                yield Setting(f"{name}[{number}]", "", item.start_mark.line + 1)
-            yield from _walk(item, f"{name}[{number}]")
-    else:
-        yield Setting(name, str(node.value), node.start_mark.line + 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,8 +48,24 @@ def read_text(file: Path) -> str:
 
 def compose(content: str, file: Path) -> yaml.Node | None:
     """The YAML node that a text is, None where it says nothing. Raises ConfigError."""
+    node: yaml.Node | None
+    with _refusing(content, file):
+        node = yaml.compose(content, Loader=yaml.SafeLoader)
+    return node
+
+
+def compose_all(content: str, file: Path) -> list[yaml.Node]:
+    """The YAML nodes of a text's documents, without empty ones. Raises ConfigError."""
+    with _refusing(content, file):
+        nodes = list(yaml.compose_all(content, Loader=yaml.SafeLoader))
+    return [node for node in nodes if node is not None and node.value != ""]
+
+
+@contextmanager
+def _refusing(content: str, file: Path) -> Iterator[None]:
+    """What PyYAML says of a text, as a ConfigError."""
     try:
-        node: yaml.Node | None = yaml.compose(content, Loader=yaml.SafeLoader)
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark is not None else 1
@@ -60,7 +77,6 @@ def compose(content: str, file: Path) -> yaml.Node | None:
         raise ConfigError(f"{file}: nested too deeply") from error
     except (ValueError, OverflowError) as error:  # PyYAML does not check the number
         raise ConfigError(f"{file}: invalid YAML: an escape that is not a character") from error
-    return node
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

@@ -50,7 +50,10 @@ class ConfigNode:
         return self.is_null() or self.content.value == ""
 
     def scalar(self, what: str) -> str:
-        """The text of a scalar; in a string ``${NAME}`` is the environment's, ``$$`` a ``$``."""
+        """The text of a scalar; in a string ``${NAME}`` is the environment's, ``$$`` a ``$``.
+
+        ``${NAME:-text}`` is the text where the variable is not set, or empty.
+        """
         if not isinstance(self.content, yaml.ScalarNode) or self.is_null():
             self.expected(what)
         text: str = self.content.value
@@ -102,9 +105,11 @@ class ConfigNode:
         return ConfigNode(content=node, file=self.file, line=line, path=path, environ=self.environ)
 
     def _variable(self, environ: Mapping[str, str], match: re.Match[str]) -> str:
-        name = match[1]
-        if name is None:
+        if match[1] is None:
             return "$"
+        name, colon, default = match[1].partition(":-")
+        if colon and not environ.get(name):
+            return default
         if name not in environ:
             # Anything but a name may be a part of a password.
             shown = f"variable {name!r}" if name.isidentifier() else "such variable"

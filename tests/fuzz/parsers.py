@@ -19,7 +19,7 @@ from promproxy.exposition.text import BadExposition
 from promproxy.http.head import parse_head
 from promproxy.migration.promregator import import_promregator
 from promproxy.migration.secrets import Secrets
-from promproxy.migration.spring import read_settings
+from promproxy.migration.spring_files import settings_from
 from promproxy.outbound.fetch import Answer
 from promproxy.outbound.networks import network
 from promproxy.outbound.no_proxy import NoProxy
@@ -36,7 +36,7 @@ from promproxy.server.head import (
 )
 from promproxy.server.passwords import credentials_in
 from promproxy.server.settings import WebFile
-from promproxy.settings.load import compose, section_from_text
+from promproxy.settings.load import section_from_text
 from promproxy.settings.units import duration_from_text, size_from_text
 from promproxy.sources.cloud_foundry import lists
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
@@ -167,7 +167,7 @@ def relabelled(data: bytes) -> None:
 
 def migrate(data: bytes) -> None:
     """A configuration of Promregator's."""
-    settings = read_settings(compose(text(data), FILE), FILE)
+    settings = settings_from(text(data), FILE)
     import_promregator(settings, Secrets())
 
 

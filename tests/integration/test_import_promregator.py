@@ -169,6 +169,18 @@ class ImportPromregatorTests(CloudFoundryTestCase):
         self.start(daemon)
         return daemon
 
+    def test_file_that_is_something_else(self) -> None:
+        """Is named."""
+        self.old.write_text("scrape_configs: []\nglobal: {scrape_interval: 15s}\n")
+        done = subprocess.run(
+            [*PROMPROXY, "import-promregator", str(self.old)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{self.old}: cf.api_host is missing", done.stderr)
+
     def test_what_is_left_to_do_is_said(self) -> None:
         """Also to whoever looks at the screen and not into the file; no secret is shown."""
         done = self.run_promproxy("import-promregator", str(self.old))

@@ -20,8 +20,8 @@ from promproxy.migration.promregator import Imported, import_promregator
 from promproxy.migration.promregator_options import OPTIONS, option_for
 from promproxy.migration.report import report
 from promproxy.migration.secrets import Secrets
-from promproxy.migration.spring import Settings, read_settings
-from promproxy.settings.load import compose
+from promproxy.migration.spring import Settings
+from promproxy.migration.spring_files import settings_from as settings_of
 from tests.integration.certificates import Authority
 
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ promregator:
 
 
 def settings_from(text: str) -> Settings:
-    return read_settings(compose(text, Path("promregator.yml")), Path("promregator.yml"))
+    return settings_of(text, Path("promregator.yml"))
 
 
 def imported_from(text: str, folder: Path | None = None) -> Imported:
@@ -253,12 +253,18 @@ class SettingTests(SynchronousTestCase):
             source = self.source(with_line(f"cf.cache.timeout.{kind}: 45"))
             self.assertEqual(source["refresh_interval"], "45s")
 
+    def test_refresh_interval_beside_defaults(self) -> None:
+        """What a file does not say is 300 s with Promregator."""
+        source = self.source(with_line("cf.cache.timeout.resolver: 86400"))
+        self.assertEqual(source["refresh_interval"], "300s")
+        self.assertNotIn("refresh_interval", self.source(SMALL))
+
     def test_addresses(self) -> None:
         """An address to listen on, of either kind; a port from the environment."""
         for line, expected in (
             ("server.address: 0.0.0.0", "tcp:8080"),
             ("server.address: '::1'", r"tcp6:8080:interface=\:\:1"),
-            ("server.port: ${PORT:8080}", "tcp:${PORT}"),
+            ("server.port: ${PORT:8080}", "tcp:${PORT:-8080}"),
         ):
             self.assertEqual(imported_from(with_line(line)).document["listen"], [expected])
 
@@ -274,15 +280,103 @@ class SettingTests(SynchronousTestCase):
         self.assertIn("set discovery.address", imported.to_do[0])
 
     def test_placeholders(self) -> None:
-        """Those of Spring stay, also for secrets; other dollars are none."""
+        """Those of Spring stay, with their defaults, but for secrets; other dollars are none."""
         text = SMALL.replace("username: u", "username: '${USER:me}$x$$'").replace(
-            "password: p", "password: '${SECRET}'"
+            "password: p", "password: '${SECRET:hunter2}'"
         )
         imported = imported_from(text)
         foundation = imported.document["sources"][0]["cloud_foundry"]
-        self.assertEqual(foundation["username"], "${USER}$$x$$$$")
+        self.assertEqual(foundation["username"], "${USER:-me}$$x$$$$")
         self.assertEqual(foundation["password"], "${SECRET}")
-        self.assertEqual(imported.to_do, [])
+        self.assertNotIn("hunter2", repr(imported))
+
+    def test_placeholders_that_no_shell_can_export(self) -> None:
+        """Spring looks for them under other names, and so does promproxy; told where they stand."""
+        text = SMALL.replace("username: u", "username: '${my.user-name.os}'").replace(
+            "api_host: api.example.org", "api_host: '${CF_API:api.cf.example.org}'"
+        )
+        imported = imported_from(text)
+        foundation = imported.document["sources"][0]["cloud_foundry"]
+        self.assertEqual(foundation["username"], "${MY_USERNAME_OS}")
+        self.assertEqual(foundation["api_url"], "https://${CF_API:-api.cf.example.org}")
+        self.assertIn(
+            "cf.username (line 2): set the variable MY_USERNAME_OS of the environment",
+            imported.to_do,
+        )
+        self.assertNotIn("CF_API", "".join(imported.to_do))
+
+    def test_default_that_depends_on_another_variable(self) -> None:
+        text = SMALL.replace("username: u", "username: '${A:${B:c}}'")
+        imported = imported_from(text)
+        self.assertEqual(imported.document["sources"][0]["cloud_foundry"]["username"], "${A}")
+        self.assertIn("cf.username (line 2) has a default that depends", "".join(imported.to_do))
+
+    def test_encrypted_values(self) -> None:
+        """Never taken for what they are the cipher of; also not written to files."""
+        text = SMALL.replace("username: u, password: p", "username: u, password: '{cipher}d93d'")
+        for folder in (None, Path("/etc/promproxy")):
+            secrets = Secrets(folder)
+            imported = import_promregator(settings_from(text), secrets)
+            foundation = imported.document["sources"][0]["cloud_foundry"]
+            self.assertEqual(foundation["password"], "${CF_PASSWORD}")
+            self.assertEqual((secrets.files, secrets.variables), ({}, []))
+            self.assertEqual(
+                imported.to_do,
+                [
+                    "cf.password (line 2) is encrypted: decrypt it, and put the result into the "
+                    "variable CF_PASSWORD of the environment"
+                ],
+            )
+            told = report(imported, settings_from(text), "promregator.yml")
+            self.assertNotIn("d93d", told)
+
+    def test_encrypted_values_that_are_no_passwords(self) -> None:
+        """Of a user; and of a key, which must be in a file."""
+        text = SMALL.replace("username: u", "username: '{cipher}d93d'") + (
+            "  authenticator:\n    type: OAuth2XSUAACertificate\n    oauth2xsuaaCertificate:\n"
+            "      {client_id: c, tokenServiceCertURL: 'https://u', client_key: '{cipher}d93d',"
+            " client_certificates: C}\n"
+        )
+        secrets = Secrets(Path("/etc/promproxy"))
+        imported = import_promregator(settings_from(text), secrets)
+        foundation = imported.document["sources"][0]["cloud_foundry"]
+        self.assertEqual(foundation["username"], "${CF_USERNAME}")
+        self.assertNotIn("d93d", repr((imported, secrets.files)))
+        self.assertEqual(len(secrets.missing_files), 1)
+
+    def test_documented_names_of_variables(self) -> None:
+        """Those of OAuth 2 have an underscore that the options have not."""
+        text = SMALL + (
+            "  authenticator:\n    type: OAuth2XSUAABasic\n    oauth2xsuaaBasic:\n"
+            "      {client_id: c, tokenServiceURL: 'https://u'}\n"
+        )
+        profile = imported_from(text).document["outbound"]["promregator"]
+        self.assertEqual(
+            profile["oauth2"]["client_secret"],
+            "${PROMREGATOR_AUTHENTICATOR_OAUTH2XSUAA_BASIC_CLIENT_SECRET}",
+        )
+
+    def test_unknown_part_of_a_rule_is_left_to_do(self) -> None:
+        """Without it the rule may select more."""
+        imported = imported_from(SMALL.replace("orgName: acme", "orgNam: acme"))
+        self.assertIn(
+            "promregator.targets[0].orgNam (line 4) is left out: see whether the rule selects too "
+            "much without it",
+            imported.to_do,
+        )
+
+    def test_scheme_of_discovery(self) -> None:
+        for line, expected in (
+            ("promregator.discovery: {hostname: h, scheme: https}", "https"),
+            ("promregator.discovery: {hostname: h, port: 443, scheme: http}", "http"),
+        ):
+            document = imported_from(with_line(line)).document
+            self.assertEqual(document["discovery"]["scheme"], expected)
+
+    def test_overridden_route_with_a_port(self) -> None:
+        text = SMALL.replace("orgName: acme", "overrideRouteAndPath: my.api.example.org:8443/foo/")
+        (rule,) = self.source(text)["cloud_foundry"]["select"]
+        self.assertEqual(rule, {"override_route_and_path": "my.api.example.org:8443/foo/metrics"})
 
     def test_pages_without_a_password(self) -> None:
         """Nothing asks for one by default; what was opened by name stays open."""
@@ -353,7 +447,7 @@ class ErrorTests(SynchronousTestCase):
         """Each says where, and what to do."""
         target = "promregator.targets[0]"
         for text, message in (
-            ("", "promregator.yml: is empty"),
+            ("", "promregator.yml: there are no settings in it"),
             ("[]", "expected a mapping with 'cf' and 'promregator'"),
             ("cf: &a {b: *a}", "promregator.yml: nested too deeply"),
             ("cf: {username: u}", "cf.api_host is missing"),

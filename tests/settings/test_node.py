@@ -78,6 +78,16 @@ class VariableTests(SynchronousTestCase):
             self.assertEqual(place.scalar(""), f"x{value}")
             assert place.is_string() and not place.is_null()
 
+    def test_default_of_a_variable(self) -> None:
+        """Where it is not set, or empty; it may be empty itself."""
+        for text, value in (
+            ("${A:-x y}", "x y"),
+            ("${B:-x}", "x"),
+            ("${C:-x}", "c"),
+            ("${A:-}", ""),
+        ):
+            self.assertEqual(node_of(f"'{text}'", B="", C="c").scalar("a text"), value)
+
     def test_an_empty_variable(self) -> None:
         """It is an empty string and not nothing."""
         place = node_of("${X}", X="")
