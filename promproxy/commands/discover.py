@@ -1,4 +1,4 @@
-"""``promproxy discover``: each source asked once, and what it delivers shown."""
+"""``promproxy discover``: asks each source once and shows what it delivers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``promproxy hash-password``: what a web configuration file has in place of a password."""
+"""``promproxy hash-password``: hashes a password for the web configuration file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration may say. Durations are in seconds, sizes in bytes, paths are absolute.
+"""The whole configuration. Durations are in seconds, sizes in bytes, paths are absolute.
 
 Field names are those of Prometheus wherever it has the field (its documentation, "Configuration").
 """

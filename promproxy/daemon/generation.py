@@ -51,7 +51,7 @@ class Built(Generic[T]):
 
 @frozen(eq=False, kw_only=True)
 class Generation:
-    """What a configuration was built into. ``render`` makes a target's discovery entry.
+    """One configuration, built. ``render`` makes a target's discovery entry.
 
     ``files`` are those with secrets, certificates and keys; ``warnings`` are for the author of
     the configuration, a line each.
@@ -73,7 +73,7 @@ class Generation:
         return {agent for built in self.sources.values() for agent in built.agents}
 
     def changes(self, before: Generation) -> str:
-        """What a reload did to the sources, in words."""
+        """A description of what a reload changed in the sources."""
         here, there = self.sources.keys(), before.sources.keys()
         kinds = {"new": here - there, "changed": self.changed(before), "removed": there - here}
         parts = [f"{kind} {', '.join(sorted(names))}" for kind, names in kinds.items() if names]
@@ -116,7 +116,7 @@ class GenerationBuilder:
     tls_profiles: TLSProfiles = field(factory=TLSProfiles)
 
     def build(self, config: schema.Config, before: Generation | None = None) -> Generation:
-        """What has not changed since ``before`` is taken over. Raises ConfigError."""
+        """Build a generation; unchanged parts are taken from ``before``. Raises ConfigError."""
         discovery = config.discovery
         style = EntryStyle(
             scheme=discovery.scheme or self.scheme,
@@ -191,7 +191,7 @@ def _naming(place: str) -> Iterator[None]:
 
 
 def _warnings(config: schema.Config) -> Iterator[str]:
-    """What is not wrong, but hardly meant."""
+    """What is valid, but probably a mistake."""
     if not config.sources:  # such as a file that was cut short
         yield "no sources: only promproxy itself is listed"
 

@@ -59,7 +59,7 @@ def make_tokens(config: schema.Config, before: Tokens) -> Tokens:
 
 
 def inbound_warnings(config: schema.Config, web: WebFile) -> Iterator[str]:
-    """What is not wrong, but hardly meant."""
+    """What is valid, but probably a mistake."""
     yield from world_readable_secrets(web)
     yield from web.warnings
     if not verifies_certificates(web) and any(role.client_sans for role in config.roles):
@@ -180,11 +180,11 @@ class Inbound:
 
     @property
     def warnings(self) -> Collection[str]:
-        """What the configuration has that is not wrong, but hardly meant, a line each."""
+        """What is valid, but probably a mistake, a line each."""
         return self._settings.warnings
 
     def start(self) -> None:
-        """Be ready for passwords, and say what is worth a warning."""
+        """Start the password threads, and log the warnings."""
         self._password_threads.start()
         self._warn(self._settings.warnings)
         self._warn_if_open()
@@ -200,13 +200,13 @@ class Inbound:
         return TlsFactory(self._connections, self._site)
 
     def read(self, config: schema.Config) -> InboundSettings:
-        """Read the file anew, in a thread; nothing is changed by it. Raises ConfigError."""
+        """Read the file again, in a thread, without applying it. Raises ConfigError."""
         settings = WebFile() if self._file is None else load_web_file(self._file)
         self._watch(named_files(config, settings))
         return build_inbound(config, settings, self._settings)
 
     def use(self, settings: InboundSettings) -> None:
-        """Go on with these: TLS for new connections, all else from the next request on."""
+        """Apply settings: TLS to new connections, the rest from the next request on."""
         before, self._settings = self._settings, settings
         if settings.web is not before.web:
             log.info("the web configuration file, or a file that it names, was read anew")

@@ -33,7 +33,7 @@ class Pem:
 
 
 def pem_in(file: Path) -> Pem:
-    """What a file holds. Raises ConfigError."""
+    """A file's content. Raises ConfigError."""
     try:
         return Pem(str(file), file.read_bytes())
     except OSError as error:

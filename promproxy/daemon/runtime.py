@@ -126,7 +126,7 @@ class Runtime:
         self.registry.start()
 
     def reload(self) -> Deferred[list[str]]:
-        """Read the configuration again, and go on with it; one reload at a time.
+        """Read the configuration again and apply it, one reload at a time.
 
         Fires with what could not be applied, a line each. Fails with ConfigError, and then
         nothing has changed. Either was logged already.
@@ -227,7 +227,7 @@ class Runtime:
     async def _apply(
         self, generation: Generation | None = None, inbound: InboundSettings | None = None
     ) -> None:
-        """Go on with what has changed: callers first, then targets."""
+        """Apply changes: callers first, then targets."""
         if inbound is not None:
             self.inbound.use(inbound)
             self._web_file_is_used()
@@ -235,7 +235,7 @@ class Runtime:
             await self._use(generation)
 
     async def _use(self, generation: Generation) -> None:
-        """Go on with another configuration, at once; what takes time is done when this returns.
+        """Apply another configuration at once; slow parts are done when this returns.
 
         A scrape under way ends as it began.
         """
@@ -269,7 +269,7 @@ class Runtime:
         )
 
     def _use_paths(self, config: schema.Config) -> None:
-        """What is asked for otherwise than by a path of the tree, or with a body."""
+        """Configure requests in absolute form and requests with a body."""
         self.site.address = config.discovery.address
         self.site.proxy = self._tunnel.proxy()
         with_body = {
@@ -311,7 +311,7 @@ class Runtime:
         return make_root(pages, *sorted(self._prefixes))
 
     async def stop(self) -> None:
-        """Answer what is under way for a few seconds, then let go of everything."""
+        """Finish what is under way for a few seconds, then release everything."""
         self._is_stopping = True
         self._tunnel.stop()
         for watch in self._watches:

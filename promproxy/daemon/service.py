@@ -69,7 +69,7 @@ class Daemon(Service):
 
     @property
     def registry(self) -> Registry:
-        """What is known of sources and targets."""
+        """The registry of sources and targets."""
         return self._runtime.registry
 
     @property
@@ -78,7 +78,7 @@ class Daemon(Service):
 
     @property
     def warnings(self) -> list[str]:
-        """What is hardly meant in what is configured, a line each."""
+        """What is valid, but probably a mistake, a line each."""
         return [*self._runtime.generation.warnings, *sorted(self._runtime.inbound.warnings)]
 
     def privilegedStartService(self) -> None:
@@ -122,7 +122,7 @@ class Daemon(Service):
         self._reactor.callFromThread(self.reload)
 
     def stopService(self) -> Deferred[None]:
-        """Listen no more, answer what is under way for a few seconds, then let go of everything."""
+        """Stop listening, finish what is under way for a few seconds, then release everything."""
         super().stopService()
         self._on_state(STOPPING)
         return Deferred.fromCoroutine(self._stop())

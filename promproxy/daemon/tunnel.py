@@ -27,7 +27,7 @@ BODY_PATHS = ("/poll", "/push")
 
 
 def client_rules(source: SourceSettings) -> ClientRules:
-    """What a source says of its clients; it is one of the kind pushprox."""
+    """The rules for clients of a pushprox source."""
     assert source.pushprox is not None
     return ClientRules(
         source=source.name,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> bool:
-    """Let the file hold this, for good even if the power fails now.
+    """Replace a file's content, durably even if the power fails right after.
 
     False where it held just this in this mode already, and nothing was written. A symbolic link
     stays, and what it points to is replaced. Raises OSError, and then the file is as it was: also

@@ -20,7 +20,7 @@ log = Logger()
 
 
 def digests_of(files: Iterable[Path]) -> dict[Path, bytes]:
-    """What files hold, as hashes; nothing for one that cannot be read."""
+    """Hashes of the files' contents; empty for an unreadable file."""
     found = {}
     for file in files:
         try:
@@ -32,7 +32,7 @@ def digests_of(files: Iterable[Path]) -> dict[Path, bytes]:
 
 @define(eq=False)
 class FileWatch:
-    """Calls ``on_change`` when files hold something else than the last time, and at first.
+    """Calls ``on_change`` when files have changed, and the first time.
 
     ``in_thread`` is given what reads them. ``files`` says each time which they are.
     """

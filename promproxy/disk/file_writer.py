@@ -22,7 +22,7 @@ log = Logger()
 
 @define(eq=False)
 class FileWriter:
-    """One write at a time; of what is to be written meanwhile only the newest counts.
+    """Writes one at a time; of the writes that wait only the newest counts.
 
     A file that cannot be written is tried again until it can. ``on_end`` is called after each
     write with whether it succeeded.

@@ -43,7 +43,7 @@ class StateKey:
 
 @frozen(eq=False, kw_only=True)
 class OutputSettings:
-    """What is configured of the files."""
+    """The settings of the files."""
 
     state_dir: Path | None = None
     sources: Mapping[str, StateKey] = field(factory=dict)
@@ -68,7 +68,7 @@ class OutputFiles:
     _given: dict[Path, tuple[object, ...]] = field(factory=dict, init=False)
 
     def load(self) -> None:
-        """Give the registry what was saved; it blocks, so it belongs before anything is served."""
+        """Load saved targets into the registry. It blocks, so call it before serving."""
         folder = self.settings.state_dir
         if folder is None:
             return
@@ -131,7 +131,7 @@ class OutputFiles:
 
 
 def _is_good(state: SavedState, settings: StateKey) -> bool:
-    """Whether the targets may be used by what is configured now.
+    """Whether the current configuration may use the saved targets.
 
     A profile's credentials go only to targets that were chosen by the settings beside them. So
     there is no middle way, such as the targets without a profile.

@@ -54,7 +54,7 @@ def encode(state: SavedState, yield_cpu: Callable[[], None] = lambda: None) -> b
 
 
 def decode(content: bytes) -> SavedState:
-    """What `encode` was given. Raises StateError for anything else."""
+    """The state in a file's content. Raises StateError."""
     first, _, body = content.partition(b"\n")
     head = _head(first)
     version = head["promproxy_state"]
@@ -92,7 +92,7 @@ def _targets(body: bytes, source: str) -> Iterator[Target]:
 
 
 def _fields_of(target: Target) -> dict[str, object]:
-    """All but its source, and but those that are empty, as is their default."""
+    """All fields except the source and empty ones."""
     values = {name: getattr(target, name) for name in _READERS}
     return {name: value for name, value in values.items() if value or name in _REQUIRED}
 
@@ -167,7 +167,7 @@ def state_path(folder: Path, source: str) -> Path:
 
 
 def read_state(folder: Path, source: str) -> Saved | None:
-    """What was saved of a source; None where nothing was, or nothing that can be read.
+    """A source's saved state; None if there is none, or none that can be used.
 
     A file that is not a state of this source is renamed, so that it can still be examined and its
     place is free. It blocks. Everything but a missing file is logged.

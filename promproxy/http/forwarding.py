@@ -1,4 +1,4 @@
-"""What a scrape sends to its target, and which lines of the answer's head go back."""
+"""Which header fields go to the target, and which come back."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class ResponseReader:
 
     @staticmethod
     def _check_partial(data: bytes) -> None:
-        """Refuse at once what can never become a head, in place of waiting for its end."""
+        """Refuse at once what can never become a head."""
         if not data.startswith(_START[: len(data)]):
             raise BadUpstream("not an HTTP answer")
         # A whole head has at most MAX_HEAD bytes, of which one at least is missing.

@@ -45,7 +45,7 @@ class Profile:
 
     @property
     def agents(self) -> tuple[OutboundAgent, ...]:
-        """All that ask on the profile's behalf."""
+        """The agent for targets, and the one for tokens."""
         return (self.agent,) if self.token_agent is None else (self.agent, self.token_agent)
 
     def ask_at_once(self) -> None:
@@ -131,7 +131,7 @@ class Outbound:
     tunnel: Sender | None = field(default=None, kw_only=True)
 
     def use(self, by_name: Mapping[str, Profile], guard: Guard = NOTHING_DENIED) -> None:
-        """Go on with other profiles; those that are not among them close their connections.
+        """Replace the profiles; dropped ones close their connections.
 
         Where nothing has changed, ``profiles`` stays the same object.
         """

@@ -81,7 +81,7 @@ def _timed_out(_result: object, _seconds: float) -> NoReturn:
 def _with_plain_cancel(
     attempt: Deferred[UpstreamConnection],
 ) -> Deferred[UpstreamConnection]:
-    """The same, but when cancelled it fails with CancelledError and nothing else.
+    """The same attempt, but cancelling it fails with CancelledError only.
 
     Endpoints have errors of their own for it; a cancelled look-up says "name not found".
     """

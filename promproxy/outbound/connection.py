@@ -28,7 +28,7 @@ class StaleConnection(BadUpstream):
 
 
 class ConnectionOwner(TypingProtocol):
-    """Who is told what becomes of a connection."""
+    """Is notified of what happens to a connection."""
 
     def released(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """Its exchange is over; the owner may reuse it, if it is reusable, or closes it."""
@@ -200,7 +200,7 @@ class UpstreamConnection(Protocol):
             self.transport.transport.loseConnection()
 
     def abort(self) -> None:
-        """Close at once, throwing away what is under way."""
+        """Close at once; what is under way is lost."""
         self._aborted = True
         if not self._gone:
             self.transport.abortConnection()

@@ -18,7 +18,7 @@ _TYPE = re.compile(r"(text|application|image|multipart)/[a-z+.-]{1,40}")
 
 @frozen(kw_only=True)
 class Document:
-    """What a server answered: an http_sd document, as far as its status and its type tell."""
+    """An answer that is an http_sd document by its status and content type."""
 
     body: bytes = field(repr=False)
     etag: str
@@ -43,7 +43,7 @@ class DocumentClient:
         self._fetcher.ask_at_once()
 
     async def changed(self) -> Document | None:
-        """The document, or None where it is the one that was kept last. Raises SourceError."""
+        """The document, or None if it equals the one kept last. Raises SourceError."""
         headers = {
             "Accept": "application/json",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self._interval:g}",
@@ -70,11 +70,11 @@ class DocumentClient:
         return document
 
     def keep(self, document: Document) -> None:
-        """It was of use: from now on only another one is a changed one."""
+        """Remember it: only a different one counts as changed."""
         self._etag, self._body_hash = document.etag, document.body_hash
 
     def forget(self) -> None:
-        """What was kept is gone: whatever comes next is a changed one."""
+        """Forget what was kept: the next document counts as changed."""
         self._etag, self._body_hash = "", b""
 
     def failed(self, why: str) -> SourceError:

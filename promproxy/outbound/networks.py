@@ -26,7 +26,7 @@ class Networks:
     networks: tuple[Network, ...] = ()
 
     def has(self, address: str) -> bool:
-        """Whether an address, or one that it is another spelling of, is in one of them."""
+        """Whether an address, in any of its spellings, is in one of them."""
         forms = list(_forms(ip_address(address.partition("%")[0])))
         return any(form in network for form in forms for network in self.networks)
 

@@ -158,7 +158,7 @@ class ClientCredentials:
 
 
 def _error_code(answer: Answer) -> str:
-    """The error's code (section 5.2), and no free text: that might repeat what we sent."""
+    """The error's code (section 5.2), without free text, which might repeat what we sent."""
     try:
         code: Any = json.loads(answer.body)["error"]
     except (ValueError, LookupError, TypeError, RecursionError):

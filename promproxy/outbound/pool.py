@@ -52,7 +52,7 @@ class Pool(Generic[Connection]):
         return connection
 
     def put(self, key: Hashable, connection: Connection, now: float) -> list[Connection]:
-        """This connection is idle from now on; returns those to close to keep the limits."""
+        """Add an idle connection; returns connections to close, to keep the limits."""
         self._idle[connection] = (key, now)
         stack = self._by_key.setdefault(key, [])
         stack.append(connection)

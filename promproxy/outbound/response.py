@@ -48,7 +48,7 @@ class BodySource(TypingProtocol):
 @implementer(IClientRequest)
 @frozen
 class ClientRequest:
-    """What was asked, as ``IAgent`` callers expect to find it on the answer."""
+    """The request, as ``IAgent`` callers expect it on a response."""
 
     method: bytes
     absoluteURI: bytes

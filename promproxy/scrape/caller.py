@@ -25,7 +25,7 @@ RequestLines = Callable[[Fields], bytes]
 
 
 def lines_for_scrapes(process_id: bytes) -> RequestLines:
-    """The few fields that a scrape passes on. Callers send the same again and again."""
+    """The few fields that a scrape passes on; cached, since callers repeat them."""
 
     @lru_cache(REMEMBERED_CALLERS)
     def lines(fields: Fields) -> bytes:

@@ -1,4 +1,4 @@
-"""What is kept of each target between its scrapes: how to ask it, and how its last scrape ended."""
+"""What is kept per target between scrapes: its request template and its last result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many scrapes may run at a time: in all, of a host, of a target."""
+"""Limits on concurrent scrapes: in total, per host, per target."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class ScrapeResource(Resource):
         self._lines_for_proxy = lines_for_proxy(process_id)
 
     def use(self, settings: ScrapeSettings) -> None:
-        """Go by these from now on, with limits that nothing counts against yet."""
+        """Use these settings for new scrapes, with fresh limits."""
         self.settings = settings
         self.limits = Limits(
             settings.max_concurrent,

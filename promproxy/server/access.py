@@ -57,7 +57,7 @@ Decision = Caller | Refusal
 
 @frozen(kw_only=True)
 class Access:
-    """All that decides what a caller may do.
+    """The rules that decide what a caller may do.
 
     ``has_users``: there are passwords. ``needs_certificate``: every connection has shown a verified
     certificate. ``open_admin`` matters without users only.

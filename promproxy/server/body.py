@@ -26,7 +26,7 @@ class BodyTooLarge(PromproxyError):
 
 
 class Connection(TypingProtocol):
-    """What a body needs of the connection that it comes over."""
+    """The connection of a body, as far as it needs one."""
 
     def read_body(self) -> None:
         """Hand over what has arrived, and read on."""
@@ -98,7 +98,7 @@ class RequestBody:
             self._connection.read_body()
 
     def stopProducing(self) -> None:
-        """No more of it: what else comes over the connection cannot be told from it."""
+        """Abort the connection: what follows on it could not be told from the body."""
         if not self.is_read:
             self._connection.abort()
 
@@ -107,7 +107,7 @@ class RequestBody:
     # What the connection tells.
 
     def receive(self, data: bytes) -> bytes:
-        """Hand on what has arrived, and the end if it is among that; returns what follows the body.
+        """Pass on what has arrived, the end included; returns the bytes after the body.
 
         The protocol may answer the request at once.
         """

@@ -175,7 +175,7 @@ class Channel(HTTPChannel):
     # The body of the request under way; its `RequestBody` calls these.
 
     def read_body(self) -> None:
-        """Hand over what has arrived of it, and read on."""
+        """Pass on what has arrived of the body, and read on."""
         body = self._body
         if body is None:
             return

@@ -44,7 +44,7 @@ def eviction_candidates(connections: Iterable[C], count: int) -> list[C]:
 
 @define(eq=False)
 class Connections:
-    """Those that are open. ``evicted`` counts those that were closed to make room."""
+    """The open connections. ``evicted`` counts those closed to make room."""
 
     limit: int
     evicted: int = field(default=0, init=False)

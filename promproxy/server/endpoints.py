@@ -59,7 +59,7 @@ def make_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
 
 
 def _endpoint_string(description: str) -> str:
-    """The same in Twisted's words."""
+    """As a Twisted endpoint string."""
     match = _HOST_AND_PORT.fullmatch(description)
     if match is None:
         return description

@@ -21,7 +21,7 @@ _BEARER = b'Bearer realm="promproxy"'
 
 
 class Gate:
-    """Decides over every request before its page begins. ``access`` is what it goes by; see `use`.
+    """Decides over every request before its page begins, by the rules in ``access``; see `use`.
 
     ``refused`` counts the requests that were refused, by reason.
     """
@@ -40,7 +40,7 @@ class Gate:
     def use(
         self, access: Access, passwords: Passwords | None = None, tokens: Tokens | None = None
     ) -> None:
-        """Go by this from now on.
+        """Use these rules from now on.
 
         There are passwords if ``access.has_users``, and tokens if ``access.has_tokens``.
         """

@@ -172,7 +172,7 @@ def parse_request_head(
     takes_body: Callable[[bytes], bool] = lambda path: False,
     credentials: Mapping[bytes, bytes] = _NO_CREDENTIALS,
 ) -> RequestHead:
-    """What is asked. Raises RequestRefused.
+    """The request in a head. Raises RequestRefused.
 
     ``takes_body`` says of which paths a body is read; nowhere else does a request have one.
     """

@@ -66,7 +66,7 @@ class CheckQueue:
 
 @frozen
 class Credentials:
-    """What a caller has sent."""
+    """A user and a password from a request."""
 
     user: str
     password: bytes = field(repr=False)

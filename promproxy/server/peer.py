@@ -1,4 +1,4 @@
-"""What a connection tells of the caller at its other end."""
+"""The caller at the other end of a connection."""
 
 from __future__ import annotations
 

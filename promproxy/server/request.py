@@ -64,7 +64,7 @@ class CallerRequest(Request):
         self.process()
 
     def set_target(self, uri: bytes) -> None:
-        """This is what is asked for."""
+        """Set the URI that is requested."""
         self.uri = uri
         self.path, _, query = uri.partition(b"?")
         self.args = parse_qs(query, True) if query else {}
@@ -140,11 +140,11 @@ class CallerRequest(Request):
         self._has_passed_length = has_length
 
     def cork(self) -> None:
-        """From now on only collect what is written; the end of the answer sends it too."""
+        """Collect writes from now on, until `uncork` or the end of the answer."""
         self.is_corked = True
 
     def uncork(self) -> None:
-        """Send what was collected, and from now on whatever is written."""
+        """Send what was collected, and further writes at once."""
         self.is_corked = False
         if self.channel is not None:
             self.channel.flush()

@@ -117,7 +117,7 @@ class PromproxySite(Site):
 
 
 class NoProxyResource(Resource):
-    """Answers requests in absolute form where nothing else does."""
+    """Answers requests in absolute form without a tunnel."""
 
     isLeaf = True
     page = "scrape"

@@ -79,7 +79,7 @@ class TlsFactory(TLSMemoryBIOFactory):
 
 
 def verified_sans(transport: object) -> frozenset[str] | None:
-    """The names in the certificate that a caller has shown, None without one that was verified."""
+    """The names in the caller's verified certificate, None without one."""
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return None
     connection: SSL.Connection | None = transport.getHandle()

@@ -1,4 +1,4 @@
-"""A YAML file becomes an instance of a schema class, or one message that says what to change."""
+"""Reads a YAML file as an instance of a schema class, or raises one clear error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = re.compile(r"(?<=undefined )(alias|tag handle) .*", re.DOTALL)
 
 
 def load_section(cls: type[T], file: Path, environ: Mapping[str, str] | None) -> T:
-    """What a file says of a schema class, all of whose fields have defaults. Raises ConfigError."""
+    """An instance of a class whose fields all have defaults. Raises ConfigError."""
     file = file.absolute()
     return section_from_text(cls, read_text(file), file, environ)
 
@@ -28,7 +28,7 @@ def load_section(cls: type[T], file: Path, environ: Mapping[str, str] | None) ->
 def section_from_text(
     cls: type[T], content: str, file: Path, environ: Mapping[str, str] | None
 ) -> T:
-    """What a text says of a schema class; ``file`` is for messages and relative paths."""
+    """The same from a text; ``file`` is for messages and relative paths."""
     node = compose(content, file)
     if node is None:
         return cls()
@@ -37,7 +37,7 @@ def section_from_text(
 
 
 def read_text(file: Path) -> str:
-    """What a file holds. Raises ConfigError."""
+    """A file's text. Raises ConfigError."""
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:

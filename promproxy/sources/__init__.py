@@ -35,7 +35,7 @@ class Patient(Protocol):
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A source that takes up what it delivered before a restart, where that was saved."""
+    """A source that can use what it delivered before a restart."""
 
     def restore(self, delivery: Delivery) -> None:
         """It delivered this under settings that lead to the same targets; before `targets`."""

@@ -1,4 +1,4 @@
-"""Targets built in turns with everything else that the reactor has to do."""
+"""Deliveries built in slices, between the reactor's other work."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class _Part:
 
     @property
     def consequence(self) -> str:
-        """What is wrong, and what comes of it."""
+        """The error and its consequence."""
         stay = "its last good targets stay" if self.delivery.targets else "it has no targets yet"
         return f"{self.problem}; {stay}"
 

@@ -1,4 +1,4 @@
-"""The connection to the server, made anew when its settings, or files that they name, change."""
+"""The connection to the server, renewed when its settings or their files change."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _LAST_SUCCESS = f"{_PREFIX}last_success_timestamp_seconds"
 
 @define(kw_only=True, eq=False)
 class Figures(Collector):
-    """What is known of the file.
+    """The state of the file, for metrics.
 
     ``attempts`` counts by outcome; None where each attempt is a process of its own.
     """
@@ -72,7 +72,7 @@ class Figures(Collector):
         return registry
 
     def recall(self, text: str) -> None:
-        """Take over the last success from what a process before wrote; nonsense is passed over."""
+        """Take over the last success from a former process's file, if it is readable."""
         try:
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:

@@ -25,7 +25,7 @@ def short_hash(text: str) -> str:
 
 
 def safe_id(text: str) -> str:
-    """The id for a text: itself where it is one, else cleaned and followed by its hash."""
+    """The id for a text: the text itself if valid, else cleaned, with a hash."""
     if is_valid_id(text):
         return text
     cleaned = _FORBIDDEN_RUN.sub("-", text)

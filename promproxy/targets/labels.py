@@ -49,7 +49,7 @@ def problem_with_label(name: object, value: object) -> str | None:
 def passed_labels(
     raw: Mapping[object, object], *, honor_job: bool, where: str
 ) -> tuple[dict[str, str], list[Dropped]]:
-    """Those labels from a source that go on to Prometheus, and those that had to be dropped.
+    """A source's labels that pass on to Prometheus, and those that are dropped.
 
     Labels that say how we scrape are consumed without a word; ``where`` names the target or group.
     """

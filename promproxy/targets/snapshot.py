@@ -66,7 +66,7 @@ class Snapshot:
         return self.listings[target.source].profiles
 
     def targets(self) -> Iterator[Target]:
-        """All that are served, in the order of the configuration and of each delivery."""
+        """All served targets, in the order of the configuration and of each delivery."""
         return reversed(list(self.by_id.values()))  # filled from its end, see `of`
 
     def entries(self, source: str | None = None) -> list[bytes]:

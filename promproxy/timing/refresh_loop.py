@@ -1,4 +1,4 @@
-"""One source's refreshes, one after the other for as long as the daemon runs."""
+"""One source's refreshes, one after the other while the daemon runs."""
 
 from __future__ import annotations
 

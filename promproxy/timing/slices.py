@@ -1,4 +1,4 @@
-"""Long work done in turns with everything else that the reactor has to do."""
+"""Long work in slices, between the reactor's other work."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class ReloadResource(Resource):
 
 
 class InvalidateResource(Resource):
-    """Promregator's name for it. Which of its caches is meant makes no difference here."""
+    """Promregator's name for a refresh; its parameters are ignored."""
 
     isLeaf = True
     page = "invalidate"

@@ -36,7 +36,7 @@ class ReadyResource(Resource):
         self._registry = registry
 
     def render_GET(self, request: CallerRequest) -> bytes:
-        """One line per missing source, or that there is none."""
+        """One line per missing source, or ``ready``."""
         missing = self._registry.pending_sources()
         if not missing:
             return plain_answer(request, 200, "promproxy is ready.")

@@ -70,13 +70,13 @@ class _Folder(Resource):
         self._trees = trees  # pages that answer for all paths below them too
 
     def getChildWithDefault(self, path: bytes, request: Request) -> IResource:
-        """The page at a path, unless that goes on although the page has nothing below it."""
+        """The page at a path; 404 below a page that has no children."""
         found: IResource = super().getChildWithDefault(path, request)
         goes_on = found.isLeaf and request.postpath and path not in self._trees
         return _Folder() if goes_on else found
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        """What is at a path that leads nowhere. Twisted's own page is HTML."""
+        """404 for an unknown path. Twisted's own page is HTML."""
         return _Folder()
 
     def render(self, request: Request) -> Any:

@@ -139,7 +139,7 @@ class MergedAnswer:
     # To the caller.
 
     async def _write(self, data: bytes) -> None:
-        """Write it as fast as the caller reads, in one piece: nothing else comes in between."""
+        """Write a block as fast as the caller reads, without another block in between."""
         await self._writing.acquire()
         try:
             for start in range(0, len(data), PIECE_BYTES):

@@ -82,7 +82,7 @@ class TargetBody(BodyCollector):
         return BadUpstream("its answer broke off")
 
     def held(self, size: int) -> None:
-        """What is held of it from now on, in bytes."""
+        """Set how many bytes are held from now on."""
         self._budget.set(self, size)
 
     def release(self) -> None:

@@ -1,4 +1,4 @@
-"""Asks one target of a merged scrape, and makes a block of what it answers."""
+"""Scrapes one target of a merged scrape and makes a block of its answer."""
 
 from __future__ import annotations
 

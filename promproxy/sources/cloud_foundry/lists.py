@@ -68,7 +68,7 @@ class Lists:
         self._api.ask_at_once()
 
     async def read(self, path: str, query: Query, parsers: Parsers) -> Found:
-        """A whole list with what it includes. Raises SourceError.
+        """A whole list with its included resources. Raises SourceError.
 
         Pages are not read at one moment: where something came or went in between, an item may
         have slipped from one page to another past us, so the list is read again.

@@ -101,7 +101,7 @@ class Selector:
                 raise ValueError(f"give either {name} or {name}_regex")
 
     def matches(self, app: App, space: Space, org: Organization) -> bool:
-        """Whether the app is meant."""
+        """Whether it selects the app."""
         return (
             self.means_space(space, org)
             and is_named(app.name, self.app, self.app_regex)
@@ -109,7 +109,7 @@ class Selector:
         )
 
     def means_space(self, space: Space, org: Organization) -> bool:
-        """Whether apps in this space can be meant."""
+        """Whether it can select apps in this space."""
         return (
             is_named(org.name, self.org, self.org_regex)
             and self.org_guid in ("", org.guid)

@@ -34,7 +34,7 @@ _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
 
 @frozen(kw_only=True)
 class Inventory:
-    """All that a refresh has read, by guid and in the API's order.
+    """Everything that a refresh has read, by guid, in the API's order.
 
     ``with_service`` are the guids of the routes that are bound to a route service. ``names`` are
     those of orgs, spaces or apps (``org``, ``space``, ``app``) that were looked up beside, since a
@@ -143,7 +143,7 @@ def _grouped(pairs: Iterable[tuple[str, object]]) -> defaultdict[str, list]:  # 
 
 @frozen
 class _AppTargets:
-    """One app with all that belongs to it."""
+    """One app with its processes, routes and names."""
 
     app: App
     space: Space

@@ -58,7 +58,7 @@ class Credentials:
 
 @frozen
 class _Refusal:
-    """What was refused, and until when the very same is not tried again."""
+    """Refused credentials, and until when they are not tried again."""
 
     grant: dict[str, str] = field(repr=False)
     until: float

@@ -74,7 +74,7 @@ class AllowRule:
     )
 
     def allows(self, port: int, path: str) -> bool:
-        """Whether such a request is meant; ``path`` is without a query."""
+        """Whether it allows such a request; ``path`` is without a query."""
         fits = self.path_regex is None or self.path_regex.fullmatch(path) is not None
         return fits and self.port in (None, port)
 

@@ -1,4 +1,4 @@
-"""What is scraped on a client, and what may be. Pure."""
+"""The targets on a client, listed and requested ones. Pure."""
 
 from __future__ import annotations
 

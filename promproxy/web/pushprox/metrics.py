@@ -1,4 +1,4 @@
-"""Metrics of tunnels: PushProx's own, so that its dashboards go on, and what it lacks.
+"""Metrics of tunnels: PushProx's own, so that its dashboards still work, and further ones.
 
 Source of names and labels: PushProx, cmd/proxy/main.go and cmd/proxy/coordinator.go.
 """

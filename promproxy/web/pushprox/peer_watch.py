@@ -36,7 +36,7 @@ def watch_peer(transport: Any) -> None:
 
 
 def expect_to_be_heard(transport: Any) -> None:
-    """What is sent now must arrive soon, or the connection ends."""
+    """End the connection unless the peer soon acknowledges what is sent now."""
     tcp = _socket(transport)
     if tcp is not None:
         _set(tcp, "TCP_USER_TIMEOUT", int(HEARD_WITHIN_SECONDS * 1000))

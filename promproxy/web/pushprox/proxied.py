@@ -73,13 +73,13 @@ class ProxiedResource(Resource):
         return NOT_DONE_YET
 
     def _target(self, name: str, uri: AbsoluteUri) -> Target:
-        """The listed target that is the same, else one that only this request knows."""
+        """The listed target with this URL, else a target for this request only."""
         wanted, id_if_listed = self._wanted(name, uri)
         listed = self._registry.snapshot.by_id.get(id_if_listed)
         return listed if listed is not None and is_same_place(listed, wanted) else wanted
 
     def _requested(self, name: str, uri: AbsoluteUri) -> tuple[Target, str]:
-        """What is asked for, and the id that it has where it is listed."""
+        """The requested target, and the id that it would have in the list."""
         wanted = requested_target(
             self.rules.source, name, uri.port, uri.path, uri.query, uri.scheme
         )

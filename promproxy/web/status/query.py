@@ -50,7 +50,7 @@ class Query:
         )
 
     def link(self, **changes: Any) -> str:
-        """A relative URL of the page that shows the same but for the changes, from its start."""
+        """A relative URL of the first page with these changes."""
         query = attrs.evolve(self, **{"page": 1, **changes})
         said = {
             field.name: value
@@ -60,7 +60,7 @@ class Query:
         return f"?{urlencode(said)}" if said else "./"
 
     def wants(self, target: Target, record: TargetRecord | None) -> bool:
-        """Whether a target is among those that are asked for."""
+        """Whether the query selects a target."""
         if self.source and target.source != self.source:
             return False
         if self.health and health_of(record) != self.health:
@@ -116,7 +116,7 @@ class Row:
 
 @define
 class Selection:
-    """What a query finds. Complete once `look_at` has come to its end.
+    """The targets that a query finds, complete once `look_at` has finished.
 
     ``healths`` counts all targets by source and health. ``matched`` is how many the query wants,
     ``shown`` how many of these its pages show in all; ``rows`` are those of its page.
@@ -163,7 +163,7 @@ class Selection:
             self.rows.append(Row(target, record))
 
     def _keep(self, rank: float, target: Target, record: TargetRecord | None) -> None:
-        """Keep one if it is among those that rank highest; of equal ones the first."""
+        """Keep a target if it ranks among the highest; the first of equal ones."""
         heap = self._heap
         if len(heap) < MOST_SORTED:
             heappush(heap, (rank, -self.matched, Row(target, record)))

@@ -41,7 +41,7 @@ _HEADERS = {
 
 @define(eq=False)
 class ConfigurationText:
-    """The configuration in words, written once in a thread when someone wants to see it."""
+    """The configuration as text, rendered once, in a thread, on demand."""
 
     _in_thread: InThread
     _write: Callable[[], str]
@@ -54,7 +54,7 @@ class ConfigurationText:
 
 
 class StatusResource(Resource):
-    """One page is made at a time, in slices, however many ask: scrapes come first."""
+    """Renders one page at a time, in slices: scrapes come first."""
 
     page = "status"
 

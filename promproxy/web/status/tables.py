@@ -48,7 +48,7 @@ def source_rows(
 
 
 def sources_table(rows: Sequence[SourceRow], query: Query, now: float) -> Html:
-    """The table, or a word on what to do where there is none."""
+    """The table, or a hint without sources."""
     if not rows:
         return element("p", "No source is configured.", class_="none box")
     return table(
@@ -95,7 +95,7 @@ def _source_health(health: str) -> Callable[[SourceRow], Html]:
 
 
 def _problems(row: SourceRow) -> Html:
-    """The last error, or what is wrong with parts of a source that works."""
+    """The last error, or the remarks on a working source."""
     if row.state.last_error or row.listing is None:
         return text(row.state.last_error)
     remarks = row.listing.delivery.remarks
@@ -127,7 +127,7 @@ _SHOWN_META = {
 
 
 def targets_table(rows: Sequence[Row], now: float) -> Html:
-    """The table, or that there is nothing to show."""
+    """The table, or a note that it is empty."""
     if not rows:
         return element("p", "No target to show here.", class_="none box")
     return table(
@@ -157,7 +157,7 @@ def _labels(row: Row) -> Html:
 
 
 def shown_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Those that the series have, and the names of Cloud Foundry."""
+    """The labels of series, and Cloud Foundry's names."""
     meta = {name: labels[label] for label, name in _SHOWN_META.items() if label in labels}
     plain = {name: value for name, value in labels.items() if not name.startswith("__")}
     return {**meta, **plain}
