@@ -17,7 +17,7 @@ from promproxy.errors import ConfigError
 from promproxy.settings.node import ConfigNode
 from promproxy.settings.readers import duration, size
 from tests.compatibility.configs import good_configs
-from tests.integration.peers import HOST, Prometheus, free_port, need
+from tests.integration.peers import HOST, Prometheus, eventually, free_port, need
 
 # As they stand in YAML.
 DURATIONS = (
@@ -169,7 +169,7 @@ class SizeTests(ValuesTestCase):
         )
         self.addCleanup(server.stop)
         server.start()
-        text = json.loads(server.get("/api/v1/status/config").body)["data"]["yaml"]
+        text = eventually(lambda: self.configuration_of(server))
         return {
             job["job_name"]: sum(
                 int(number) * _UNITS[unit]
@@ -177,6 +177,13 @@ class SizeTests(ValuesTestCase):
             )
             for job in yaml.safe_load(text)["scrape_configs"]
         }
+
+    def configuration_of(self, server: Prometheus) -> str:
+        """As Prometheus has read it. It answers 503 until it is ready."""
+        answer = server.get("/api/v1/status/config")
+        self.assertEqual(answer.status, 200)
+        text: str = json.loads(answer.body)["data"]["yaml"]
+        return text
 
     def test_table(self) -> None:
         """Good, odd and bad ones."""
