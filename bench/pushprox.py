@@ -116,9 +116,9 @@ def measure_load(daemon: Peer, figures: Figures, seconds: float) -> None:
     """All of the time is added: the clients answer at once, and everything is on this machine."""
     with clients(daemon, LOAD_CLIENTS):
         scraper = _Scraper(daemon.port)
-        began = _processor_seconds(daemon)
+        began = processor_seconds(daemon)
         asyncio.run(scraper.run(LOAD_CLIENTS, seconds))
-        used = _processor_seconds(daemon) - began
+        used = processor_seconds(daemon) - began
     done = len(scraper.seconds)
     print(f"{done} scrapes of {LOAD_CLIENTS} clients, {used / done * 1e6:.0f} us of processor each")
     figures.tell("scrapes lost", scraper.lost, 1, "")
@@ -183,7 +183,8 @@ async def _read(port: int, what: str, rate: int) -> int:
     return got
 
 
-def _processor_seconds(daemon: Peer) -> float:
+def processor_seconds(daemon: Peer) -> float:
+    """What a process has used so far."""
     fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 

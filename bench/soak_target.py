@@ -16,7 +16,7 @@ STALL_SECONDS = 30.0  # longer than any deadline of the soak
 def body_of(path: str) -> bytes:
     """What a path has, which proves whose it is."""
     size = 1_000_000 if path.startswith("/large/") else 3000
-    line = f"soak{{path={path!r}}} 1\n".encode()
+    line = f'soak{{path="{path}"}} 1\n'.encode()
     return line * (size // len(line))
 
 
