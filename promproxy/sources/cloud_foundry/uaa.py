@@ -6,6 +6,7 @@ Source: the UAA's API documentation, "Token", and RFC 6749.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -153,10 +154,11 @@ class TokenKeeper:
             answer = await self._fetcher.fetch("POST", url, headers, form)
         except ScrapeError as error:
             raise SourceError(f"UAA: POST {url}: {error.reason}") from error
-        if answer.status != 200:
+        if not 200 <= answer.status < 300:
             self._explain_refusal(answer, url)
         try:
-            return token_from(answer)
+            # One without a lifetime is good until the API refuses it.
+            return token_from(answer, default_seconds=math.inf)
         except ValueError as error:
             raise SourceError(f"UAA: POST {url}: {error}") from error
 

@@ -302,17 +302,29 @@ class HostileTests(UaaTestCase):
     def test_answer_without_a_good_token(self) -> None:
         """It would go into a header, and its life decides how often UAA is asked."""
         bad: list[Any] = [b"", b"{", b"[]", b"null", b"\xff", b'{"access_token":' + b"[" * 100_000]
-        bad += [{}, {"access_token": "t"}, {"expires_in": 5}]
+        bad += [{}, {"expires_in": 5}]
         good = {"access_token": "t", "expires_in": 1200, "refresh_token": "r"}
         for name, values in (
             ("access_token", (None, 5, "a\r\nX: y", "é", "", ["t"])),
-            ("expires_in", (None, "soon", [], {}, float("nan"), float("inf"), "inf", "-inf")),
+            ("expires_in", ("soon", [], {}, float("nan"), float("inf"), "inf", "-inf")),
             ("refresh_token", (5, ["r"])),
         ):
             bad += [{**good, name: value} for value in values]
         for document in bad:
             message = self.error(self.keeper(answer_in_turn(answer(document))))
             self.assertEqual(message, f"UAA: POST {URL}/oauth/token: the answer holds no token")
+
+    def test_token_without_a_life(self) -> None:
+        """It is good until the API refuses it, and for a day at most; not asked for each time."""
+        for life in ({}, {"expires_in": None}, {"expires_in": 0}, {"expires_in": -1}):
+            first, second = ({"access_token": name, **life} for name in ("t-1", "t-2"))
+            keeper = self.keeper(answer_in_turn(answer(first, 201), answer(second)))
+            for _ in range(3):
+                self.assertEqual(self.get(keeper), "t-1")
+                self.clock.advance(20_000)
+            keeper.refused("t-1")
+            self.assertEqual(self.get(keeper), "t-2")
+            self.assertEqual(len(self.fetcher.asked), 2)
 
     def test_life_as_text_is_understood(self) -> None:
         """Some write it so."""
@@ -376,7 +388,7 @@ class SecrecyTests(UaaTestCase):
             REFUSED,
             answer(b"", 500),
             Unreachable("connection refused"),
-            answer({"access_token": "acc-ess"}),
+            answer({"access_token": "acc-ess", "refresh_token": ["ref-resh"]}),
             REFUSED,
         ]
         keeper = self.keeper(answer_in_turn(*steps), both)
