@@ -285,7 +285,7 @@ class Registry:
         self._check_current(source)
         listing = SourceTargets(delivery, entries, self._profiles, source)
         self._publish({**self.snapshot.listings, name: listing})
-        log_delivery(name, delivery)
+        log_delivery(name, delivery, before.delivery if before else None)
         log_conflicts(self.snapshot)
 
     def _succeeded(self, state: SourceState) -> None:

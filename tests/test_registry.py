@@ -317,6 +317,23 @@ class WarningTests(RegistryTestCase):
         (event,) = self.warnings(Delivery((), (Dropped("label 'a-b' of group 1", "label_name"),)))
         self.assertEqual((event["what"], event["reason"]), ("label 'a-b' of group 1", "label_name"))
 
+    def test_dropped_thing_is_not_named_with_every_change(self) -> None:
+        """Only what was not dropped before."""
+        first, second = Dropped("label 'a'", "label_name"), Dropped("label 'b'", "label_name")
+        source = ScriptedSource(
+            [
+                Delivery((), (first,)),
+                Delivery((), (first, second)),
+                Delivery((make_target("a:1", "s"),), (first, second)),
+            ],
+            name="s",
+        )
+        with capturedLogs() as events:
+            self.start(source)
+            self.advance(200)
+        warned = [event["what"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(warned, ["label 'a'", "label 'b'"])
+
     def test_many_dropped_things_are_not_all_named(self) -> None:
         """The log is not flooded."""
         dropped = tuple(Dropped(f"label {i}", "label_name") for i in range(1000))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from twisted.logger import Logger
 
 from promproxy.targets.snapshot import Snapshot
@@ -12,8 +14,8 @@ log = Logger()
 MOST_WARNINGS = 10
 
 
-def log_delivery(name: str, delivery: Delivery) -> None:
-    """How much a source delivered, and what had to be dropped."""
+def log_delivery(name: str, delivery: Delivery, before: Delivery | None) -> None:
+    """How much a source delivered, and what had to be dropped that was not dropped before."""
     log.info(
         "source {source}: {count} targets, {left_out} left out, {dropped} dropped as bad",
         source=name,
@@ -21,7 +23,8 @@ def log_delivery(name: str, delivery: Delivery) -> None:
         left_out=len(delivery.left_out),
         dropped=len(delivery.dropped),
     )
-    for dropped in delivery.dropped[:MOST_WARNINGS]:
+    known = set(before.dropped) if before else set()
+    for dropped in islice((each for each in delivery.dropped if each not in known), MOST_WARNINGS):
         log.warn(
             "source {source}: dropped {what}: {reason}",
             source=name,
