@@ -29,6 +29,7 @@ _AUTH_PAGES = {
 }
 _TARGETS = ("promregator", "targets")
 _CIPHER = "{cipher}"
+_SECRETS = ("password", "clientsecret", "clientkey")
 # Those of Promregator where a file says nothing.
 _DEFAULT_INTERVAL = 300.0
 _INTERVALS = ("application", "route", "process", "resolver")
@@ -80,6 +81,11 @@ def _left_to_do(settings: Settings) -> Iterator[str]:
                 yield (
                     f"{where} has a default that depends on another variable, which is left out: "
                     f"set the variable {placeholder.variable} of the environment"
+                )
+            elif placeholder.default is not None and spelling(setting.name)[-1] in _SECRETS:
+                yield (
+                    f"{where} has a default, which is a secret too and is left out: set the "
+                    f"variable {placeholder.variable} of the environment"
                 )
             elif placeholder.default is None:
                 yield f"{where}: set the variable {placeholder.variable} of the environment"

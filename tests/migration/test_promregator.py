@@ -289,6 +289,13 @@ class SettingTests(SynchronousTestCase):
         self.assertEqual(foundation["username"], "${USER:-me}$$x$$$$")
         self.assertEqual(foundation["password"], "${SECRET}")
         self.assertNotIn("hunter2", repr(imported))
+        self.assertEqual(
+            imported.to_do,
+            [
+                "cf.password (line 2) has a default, which is a secret too and is left out: set "
+                "the variable SECRET of the environment"
+            ],
+        )
 
     def test_placeholders_that_no_shell_can_export(self) -> None:
         """Spring looks for them under other names, and so does promproxy; told where they stand."""
