@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from promproxy.errors import SourceError
-from promproxy.sources import Patient, Restorable, Source
+from promproxy.sources import Restorable, Retrying, Source
 from promproxy.sources.delivery_log import log_conflicts, log_delivery, log_remarks
 from promproxy.targets.snapshot import NoProfiles, Profiles, Snapshot, SourceTargets
 from promproxy.targets.target import Delivery, Target
@@ -186,8 +186,8 @@ class Registry:
                 earliest = state.last_refresh_request + SECONDS_BETWEEN_REQUESTS
                 state.last_refresh_request = max(now, earliest)
                 asked = self._sources[name]
-                if isinstance(asked, Patient):
-                    asked.ask_at_once()
+                if isinstance(asked, Retrying):
+                    asked.reset_backoff()
                 self._loops[name].refresh_within(state.last_refresh_request - now)
 
     def notify_changed(self, source: str) -> None:

@@ -39,7 +39,7 @@ class TimedSource:
         self.began: list[float] = []
         self.told: list[float] = []
 
-    def ask_at_once(self) -> None:
+    def reset_backoff(self) -> None:
         self.told.append(self.clock.seconds())
 
     async def targets(self) -> Delivery:

@@ -68,7 +68,7 @@ def make_fetcher(reactor: Any, profile: Profile, timeout: float, max_size: int) 
         timeout=timeout,
         max_size=max_size,
         authorization=profile.authorization,
-        ask_at_once=profile.ask_at_once,
+        reset_backoff=profile.reset_backoff,
     )
 
 

@@ -141,7 +141,7 @@ class Runtime:
                 raise ConfigError("promproxy is stopping")
             before = self.generation
             await self._apply(generation, inbound)
-            self._ask_at_once(generation.kept(before))
+            self._reset_backoff(generation.kept(before))
             log.info("reloaded: {changes}", changes=generation.changes(before))
         except ConfigError as error:
             log.error("reload failed, keeping the running configuration: {error}", error=str(error))
@@ -157,10 +157,10 @@ class Runtime:
         self.metrics.reloaded(True, self._builder.reactor.seconds())
         return self._warnings()
 
-    def _ask_at_once(self, sources: Iterable[str]) -> None:
-        """An operator wants to see what comes of it: nothing is waited for any more."""
+    def _reset_backoff(self, sources: Iterable[str]) -> None:
+        """An operator asks now, so no pause counts any more."""
         for built in self.generation.profiles.values():
-            built.value.ask_at_once()
+            built.value.reset_backoff()
         for name in sources:
             self.registry.refresh_soon(name)
 

@@ -48,10 +48,10 @@ class Profile:
         """The agent for targets, and the one for tokens."""
         return (self.agent,) if self.token_agent is None else (self.agent, self.token_agent)
 
-    def ask_at_once(self) -> None:
-        """Forget what is waited for, which is only ever a token server that failed."""
+    def reset_backoff(self) -> None:
+        """Forget a pause after a failure of the token server."""
         if self.tokens is not None:
-            self.tokens.ask_at_once()
+            self.tokens.reset_backoff()
 
     def close(self) -> Deferred[list[None]]:
         """Close idle connections; fires when they are closed."""

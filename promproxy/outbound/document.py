@@ -38,9 +38,9 @@ class DocumentClient:
     _etag: str = field(default="", init=False)
     _body_hash: bytes = field(default=b"", init=False)
 
-    def ask_at_once(self) -> None:
-        """Forget what is waited for, such as a token server that failed."""
-        self._fetcher.ask_at_once()
+    def reset_backoff(self) -> None:
+        """Forget a pause, such as after a failure of the token server."""
+        self._fetcher.reset_backoff()
 
     async def changed(self) -> Document | None:
         """The document, or None if it equals the one kept last. Raises SourceError."""

@@ -44,7 +44,7 @@ class Fetcher:
     """Asks an HTTP API within a time and a size. Follows no redirects, keeps no cookies.
 
     ``authorization`` is the value of an ``Authorization`` header for every request;
-    ``ask_at_once`` forgets what is waited for, such as a token server that failed.
+    ``reset_backoff`` ends a pause, such as after a failure of the token server.
     """
 
     agent: IAgent
@@ -52,7 +52,7 @@ class Fetcher:
     timeout: float
     max_size: int
     authorization: bytes | None = field(default=None, repr=False)
-    ask_at_once: Callable[[], None] = field(default=lambda: None, repr=False)
+    reset_backoff: Callable[[], None] = field(default=lambda: None, repr=False)
 
     async def fetch(
         self,

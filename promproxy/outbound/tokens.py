@@ -91,7 +91,7 @@ class Tokens:
         self._renew_at = -math.inf
         return True
 
-    def ask_at_once(self) -> None:
+    def reset_backoff(self) -> None:
         """Whoever wants a token next has one asked for, whatever was waited for."""
         self._not_before = self._next_refused = -math.inf
 

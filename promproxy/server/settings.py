@@ -216,7 +216,7 @@ class WebFile:
 
     @property
     def warnings(self) -> Iterator[str]:
-        """What is taken in another way than it says, or hardly meant."""
+        """What is read differently, or probably a mistake."""
         for key in self.ignored:
             yield f"the web configuration file's {key} has no meaning here and is ignored"
         tls = self.tls_server_config

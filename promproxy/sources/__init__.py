@@ -26,11 +26,11 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Patient(Protocol):
-    """A source that leaves its server alone for a while where that asks for it, or refuses us."""
+class Retrying(Protocol):
+    """A source that pauses after a failure, or as long as its server asks for."""
 
-    def ask_at_once(self) -> None:
-        """An operator wants the next refresh to ask, whatever was waited for."""
+    def reset_backoff(self) -> None:
+        """Let the next refresh ask at once: an operator wants it."""
 
 
 @runtime_checkable

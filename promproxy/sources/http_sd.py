@@ -24,9 +24,9 @@ class HttpSdSource:
     _clock: IReactorTime
     _delivery: Delivery = field(default=Delivery(()), init=False)
 
-    def ask_at_once(self) -> None:
-        """See `promproxy.sources.Patient.ask_at_once`."""
-        self._client.ask_at_once()
+    def reset_backoff(self) -> None:
+        """See `promproxy.sources.Retrying.reset_backoff`."""
+        self._client.reset_backoff()
 
     async def targets(self) -> Delivery:
         document = await self._client.changed()

@@ -137,7 +137,7 @@ class FailureTests(TokensTestCase):
         self.tokens.get().addErrback(lambda _: None)
         self.fail_with()
         self.failureResultOf(self.tokens.get(), NoToken)
-        self.tokens.ask_at_once()
+        self.tokens.reset_backoff()
         self.give_first()
         self.assertEqual(self.tokens.value, b"Bearer t-1")
 

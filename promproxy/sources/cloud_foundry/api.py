@@ -82,10 +82,10 @@ class Api:
         )
         return api
 
-    def ask_at_once(self) -> None:
-        """Somebody wants to know now: forget what we were told to wait for."""
+    def reset_backoff(self) -> None:
+        """Forget how long the server told us to wait: an operator asks now."""
         self._not_before = 0.0
-        self._tokens.ask_at_once()
+        self._tokens.reset_backoff()
         self._pauses.end_all()
 
     async def get(self, path: str) -> str:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from promproxy.errors import SourceError
 from promproxy.sources.cloud_foundry.api import Api, PageTooLarge, PageTooSlow
 from promproxy.sources.cloud_foundry.plan import Query
-from promproxy.sources.cloud_foundry.resources import guid_of, what_is_odd
+from promproxy.sources.cloud_foundry.resources import guid_of, malformation_of
 from promproxy.sources.json_array import JsonReader
 from promproxy.timing.slices import in_slices
 
@@ -41,31 +41,31 @@ _SINGULAR = {
 class _Page:
     """What a page holds beside its resources: how many there are in all, and what comes next.
 
-    ``odd`` has what cannot be read, by kind and guid, with the reason; ``count`` is how many
+    ``malformed`` has what cannot be read, by kind and guid, with the reason; ``count`` is how many
     resources the list had up to here.
     """
 
     count: int = 0
     total: int = 0
     following: str = ""
-    odd: dict[tuple[str, str], str] = field(factory=dict)
+    malformed: dict[tuple[str, str], str] = field(factory=dict)
 
 
 @define(eq=False)
 class Lists:
     """Reads lists; remembers how large a page may be.
 
-    ``odd`` collects the resources that could not be read, by what they are called, with the reason.
+    ``malformed`` collects the resources that could not be read, by name, with the reason.
     """
 
     _api: Api
     _clock: IReactorTime
-    odd: dict[str, str] = field(factory=dict, init=False)
+    malformed: dict[str, str] = field(factory=dict, init=False)
     _page_size: int = field(default=LARGEST_PAGE, init=False)
 
-    def ask_at_once(self) -> None:
-        """See `promproxy.sources.Patient.ask_at_once`."""
-        self._api.ask_at_once()
+    def reset_backoff(self) -> None:
+        """See `promproxy.sources.Retrying.reset_backoff`."""
+        self._api.reset_backoff()
 
     async def read(self, path: str, query: Query, parsers: Parsers) -> Found:
         """A whole list with its included resources. Raises SourceError.
@@ -97,7 +97,7 @@ class Lists:
     ) -> Found | None:
         """The list, or None where it changed meanwhile."""
         found: Found = {kind: {} for kind in parsers}
-        odd: dict[tuple[str, str], str] = {}
+        malformed: dict[tuple[str, str], str] = {}
         count = 0
         parameters = sorted([*query, ("per_page", str(page_size))])
         place = f"{path}?{urlencode(parameters, quote_via=quote, safe=',')}"
@@ -105,25 +105,25 @@ class Lists:
         pages = 0
         while place:
             page = _Page(count)
-            before = _count(found, odd)
+            before = _count(found, malformed)
             await self._take(await self._api.get(place), page, parsers, found, path)
             totals.add(page.total)
-            odd |= page.odd
+            malformed |= page.malformed
             count = page.count
             pages += 1
             if pages > MOST_PAGES:
                 raise SourceError(f"{path}: the list has more than {MOST_PAGES} pages")
             place = page.following
             # A list that is longer than it says, or repeats itself, would never end.
-            if place and not before < _count(found, odd) < max(totals):
+            if place and not before < _count(found, malformed) < max(totals):
                 return None
-        if pages > 1 and totals != {_count(found, odd)}:
+        if pages > 1 and totals != {_count(found, malformed)}:
             return None
-        named = {_name(path, *key): why for key, why in odd.items()}
+        named = {_name(path, *key): why for key, why in malformed.items()}
         if named and not found["resources"]:
             what, why = next(iter(named.items()))
             raise SourceError(f"{path}: the answer is not a list of the API: {what}: {why}")
-        self.odd.update(named)
+        self.malformed.update(named)
         return found
 
     async def _take(
@@ -136,8 +136,8 @@ class Lists:
             raise SourceError(f"{path}: the answer is not a list of the API: {why}") from error
 
 
-def _count(found: Found, odd: Mapping[tuple[str, str], str]) -> int:
-    return len(found["resources"]) + sum(kind == "resources" for kind, _ in odd)
+def _count(found: Found, malformed: Mapping[tuple[str, str], str]) -> int:
+    return len(found["resources"]) + sum(kind == "resources" for kind, _ in malformed)
 
 
 def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) -> Iterator[None]:
@@ -189,7 +189,9 @@ def _read_resources(
                 resource = parsers[kind](value)
                 found[kind][resource.guid] = resource
             except (LookupError, TypeError, AttributeError) as error:
-                page.odd[kind, guid_of(value) or f"number {page.count}"] = what_is_odd(error)
+                page.malformed[kind, guid_of(value) or f"number {page.count}"] = malformation_of(
+                    error
+                )
         yield
 
 

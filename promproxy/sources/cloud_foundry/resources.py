@@ -21,7 +21,7 @@ Json = Mapping[str, Any]
 _GUID = re.compile(r"[0-9A-Za-z_-]{1,200}")
 
 
-class OddResource(TypeError):
+class MalformedResource(TypeError):
     """Something in a resource is not what it must be; the message says what."""
 
 
@@ -148,7 +148,7 @@ def domain_from_json(data: Json) -> Domain:
 def route_from_json(data: Json) -> Route:
     """From ``/v3/routes``."""
     if not isinstance(data["destinations"], list):
-        raise OddResource("destinations is not a list")
+        raise MalformedResource("destinations is not a list")
     destinations = (_destination(destination) for destination in data["destinations"])
     return Route(
         guid=_guid(data),
@@ -182,32 +182,32 @@ def _related(data: Json, name: str) -> str:
 def _guid(data: Json) -> str:
     guid = _text(data, "guid")
     if not _GUID.fullmatch(guid):
-        raise OddResource("guid is not a guid")
+        raise MalformedResource("guid is not a guid")
     return guid
 
 
 def _text(data: Json, name: str) -> str:
     value = data[name]
     if not isinstance(value, str):
-        raise OddResource(f"{name} is not a string")
+        raise MalformedResource(f"{name} is not a string")
     if len(value) > MAX_TEXT:
-        raise OddResource(f"{name} is longer than {MAX_TEXT} characters")
+        raise MalformedResource(f"{name} is longer than {MAX_TEXT} characters")
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise OddResource(f"{name} is not text")
+        raise MalformedResource(f"{name} is not text")
     return value
 
 
 def _texts(data: Json, name: str) -> Mapping[str, str]:
     values = data.get(name) or {}
     if not all(isinstance(value, str) for value in values.values()):
-        raise OddResource(f"{name} hold something that is not a string")
+        raise MalformedResource(f"{name} hold something that is not a string")
     found: Mapping[str, str] = values
     return found
 
 
 def _number(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise OddResource(f"{name} is not a number")
+        raise MalformedResource(f"{name} is not a number")
     return value
 
 
@@ -219,9 +219,9 @@ def guid_of(data: Any) -> str:
         return ""
 
 
-def what_is_odd(error: Exception) -> str:
+def malformation_of(error: Exception) -> str:
     """The error of a ``…_from_json`` in words, without a part of the resource."""
-    if isinstance(error, OddResource):
+    if isinstance(error, MalformedResource):
         return str(error)
     if isinstance(error, KeyError):
         return f"{error.args[0]} is missing"

@@ -86,18 +86,18 @@ class CloudFoundrySource:
         """See `promproxy.sources.Restorable.restore`: a loss shows in comparison."""
         self._delivery = delivery
 
-    def ask_at_once(self) -> None:
-        """See `promproxy.sources.Patient.ask_at_once`."""
-        self._lists.ask_at_once()
+    def reset_backoff(self) -> None:
+        """See `promproxy.sources.Retrying.reset_backoff`."""
+        self._lists.reset_backoff()
 
     async def targets(self) -> Delivery:
         scope = scope_of(self._options.rules)
-        self._lists.odd.clear()
+        self._lists.malformed.clear()
         inventory, missing = await self._read(scope)
         remarks = await self._look_for_route_services() if inventory.routes else []
         inventory = evolve(inventory, with_service=self._bound)
         found = await self._joined(inventory, scope)
-        odd = [Dropped(f"{what}: {why}", "resource") for what, why in self._lists.odd.items()]
+        odd = [Dropped(f"{what}: {why}", "resource") for what, why in self._lists.malformed.items()]
         found = evolve(
             found,
             left_out=(*found.left_out, *missing),

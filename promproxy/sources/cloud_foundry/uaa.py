@@ -101,8 +101,8 @@ class TokenKeeper:
         finally:
             self._lock.release()
 
-    def ask_at_once(self) -> None:
-        """Try again even what was refused: whoever wants it has mended something at UAA's side."""
+    def reset_backoff(self) -> None:
+        """Try even refused credentials again: the operator may have fixed UAA."""
         self._refusal = None
 
     def refused(self, access: str) -> None:

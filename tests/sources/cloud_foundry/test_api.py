@@ -334,7 +334,7 @@ class TheirRateLimitTests(ApiTestCase):
     def test_somebody_who_asks_is_not_told_to_wait(self) -> None:
         api = self.api(self.limited(Retry_After="300"), GOOD)
         self.error(api)
-        api.ask_at_once()
+        api.reset_backoff()
         self.get(api)
         self.assertEqual(self.moments, [0.0, 0.0])
 
@@ -345,7 +345,7 @@ class TheirRateLimitTests(ApiTestCase):
             api = self.api(first, GOOD)
             begun = self.begin(api)
             self.assertNoResult(begun)
-            api.ask_at_once()
+            api.reset_backoff()
             pass_time(self.clock, begun, 0.0)
             self.successResultOf(begun)
 

@@ -286,7 +286,7 @@ class GarbageTests(ListsTestCase):
         )
         self.assertEqual(self.guids(lists), ["org-1", "org-2"])
         self.assertEqual(
-            lists.odd,
+            lists.malformed,
             {
                 "org odd": "name is not a string",
                 "org number 3": "guid is not a guid",
@@ -300,7 +300,7 @@ class GarbageTests(ListsTestCase):
         )
         found = self.read(lists, (), {**ORGS, "organizations": organization_from_json})
         self.assertEqual(list(found["organizations"]), ["org-2"])
-        self.assertEqual(len(lists.odd), 2)
+        self.assertEqual(len(lists.malformed), 2)
 
     def test_list_of_which_nothing_can_be_read(self) -> None:
         """Fails: it is not the resources that are odd."""

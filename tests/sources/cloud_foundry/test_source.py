@@ -121,7 +121,7 @@ class RateLimitTests(SourceTestCase):
         before = len(self.asked)
         self.error(source)
         self.assertEqual(len(self.asked), before)
-        source.ask_at_once()
+        source.reset_backoff()
         self.error(source)
         self.assertGreater(len(self.asked), before)
         self.world.simulation.faults.reset()

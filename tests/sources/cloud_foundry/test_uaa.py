@@ -261,7 +261,7 @@ class RefusalTests(UaaTestCase):
         """The password is right again at UAA's side, such as after a lock."""
         keeper = self.keeper(answer_in_turn(REFUSED, token()))
         self.error(keeper)
-        keeper.ask_at_once()
+        keeper.reset_backoff()
         self.assertEqual(self.get(keeper), "t-1")
 
     def test_account_is_never_locked(self) -> None:
