@@ -32,7 +32,7 @@ def _target_count(group: object, where: str) -> int:
             raise SourceError(f"{where}: unknown key {shown(key)}")
     targets, labels = (group.get(key) for key in ("targets", "labels"))
     targets = [] if targets is None else targets
-    if not isinstance(targets, list) or not all(isinstance(t, str) for t in targets):
+    if not isinstance(targets, list) or not all(isinstance(t, str | None) for t in targets):
         raise SourceError(f"{where}: 'targets' is not a list of strings")
     if not isinstance(labels, Mapping | None):
         raise SourceError(f"{where}: 'labels' is not a mapping")
@@ -41,4 +41,4 @@ def _target_count(group: object, where: str) -> int:
             raise SourceError(f"{where}: {shown(name)} is not a label name")
         if not isinstance(value, str | None):
             raise SourceError(f"{where}: the value of label {shown(name)} is not a string")
-    return len(targets)
+    return sum(target is not None for target in targets)

@@ -1,4 +1,4 @@
-"""Target-group documents: the source kind ``files`` against Prometheus's ``file_sd_configs``."""
+"""Target-group documents: sources and `promproxy sync` against Prometheus's file_sd_configs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from promproxy.errors import SourceError
+from promproxy.sync.groups import target_counts
 from tests.compatibility.corpus import documents
 from tests.compatibility.oracle import Verdict, by_prometheus, by_promproxy
 
@@ -65,6 +67,16 @@ def explanation(theirs: Verdict, ours: Verdict) -> str | None:
     return f"drops: {reasons[0]}"
 
 
+def is_synced(content: bytes) -> bool:
+    """Whether ``promproxy sync`` would write it to a file of Prometheus's."""
+    try:
+        for _ in target_counts(content):
+            pass
+    except SourceError:
+        return False
+    return True
+
+
 class DocumentsTestCase(SynchronousTestCase):
     def compare(self, files: dict[str, bytes]) -> set[str]:
         """The explanations used. Fails for a difference that has none."""
@@ -81,6 +93,8 @@ class DocumentsTestCase(SynchronousTestCase):
             if why is None:
                 unexplained.append(f"{name}: {content[:300]!r}\n  {theirs[name]}\n  {ours}")
             used.add(why or "")
+            if name.endswith(".json") and is_synced(content) != (theirs[name].targets is not None):
+                unexplained.append(f"{name}: {content[:300]!r}\n  differs for promproxy sync")
         if unexplained:
             self.fail("\n".join(["promproxy differs from Prometheus:", *unexplained]))
         return used - {""}

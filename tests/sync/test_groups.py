@@ -61,6 +61,7 @@ class TargetCountsTests(SynchronousTestCase):
     def test_as_go_reads_json(self) -> None:
         """null is no group, and members are in any case."""
         self.assertEqual(sum(target_counts(b" null\n")), 0)
+        self.assertEqual(sum(target_counts(b'[{"targets": [null, "a:1"]}]')), 1)
         self.assertEqual(sum(target_counts(b'[{"Targets": ["a:1"], "LABELS": null}]')), 1)
 
     @given(st.binary(max_size=200))
