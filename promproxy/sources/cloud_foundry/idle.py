@@ -10,7 +10,7 @@ from itertools import islice
 from attrs import define, field
 
 from promproxy.sources.cloud_foundry.resources import App, Organization, Route, Space
-from promproxy.sources.cloud_foundry.rules import SCRAPE_ANNOTATION
+from promproxy.sources.cloud_foundry.rules import SCRAPE_ANNOTATION, Endpoint
 from promproxy.sources.cloud_foundry.settings import Rule, Selector, is_named
 from promproxy.targets.target import Remark
 
@@ -36,6 +36,7 @@ class IdleRules:
     _idle: dict[str, Selector] = field(init=False)
     _unannotated: dict[str, int] = field(factory=dict, init=False)
     _patterns: dict[str, tuple[Rule, re.Pattern[str]]] = field(init=False)
+    _unused: dict[int, str] = field(init=False)
     _apps: list[tuple[App, Space, Organization]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -49,6 +50,18 @@ class IdleRules:
             for number, rule in enumerate(self._rules)
             for pattern in rule.preferred_route_regex
         }
+
+        self._unused = {
+            id(rule): f"select[{number}]"
+            for number, rule in enumerate(self._rules)
+            if not rule.annotations  # these may be left out for what the app says
+        }
+
+    def use(self, endpoints: Iterable[Endpoint]) -> None:
+        """What rules make of an app, before anything is left out."""
+        if self._unused:
+            for endpoint in endpoints:
+                self._unused.pop(id(endpoint.rule), None)
 
     def show(self, app: App, space: Space, org: Organization, routes: Sequence[Route]) -> None:
         """One app, with its routes."""
@@ -68,6 +81,11 @@ class IdleRules:
     def remarks(self) -> Iterator[Remark]:
         for what, selector in self._idle.items():
             yield Remark("selects_nothing", f"{what}{_conditions(selector)}", self._why(what))
+        for rule in self._rules:
+            what = self._unused.get(id(rule), "")
+            if what and what not in self._idle:
+                why = "earlier rules select all of its apps, with the same paths"
+                yield Remark("selects_nothing", f"{what}{_conditions(rule)}", why)
         for what, (rule, _) in self._patterns.items():
             if all(rule is not idle for idle in self._idle.values()):
                 yield Remark("selects_nothing", what, "no route of the rule's apps matches")

@@ -99,7 +99,7 @@ def targets_of(inventory: Inventory, options: TargetOptions) -> Iterator[Found]:
             continue
         idle.show(app, space, org, routes[app.guid])
         where = f"{org.name}/{space.name}/{app.name}"
-        endpoints = _endpoints(app, space, org, options)
+        endpoints = _endpoints(app, space, org, options, idle)
         if isinstance(endpoints, str):
             yield LeftOut(where, endpoints)
             continue
@@ -124,11 +124,12 @@ def _about_route_services(apps: list[str]) -> Remark:
 
 
 def _endpoints(
-    app: App, space: Space, org: Organization, options: TargetOptions
+    app: App, space: Space, org: Organization, options: TargetOptions, idle: IdleRules
 ) -> list[Endpoint] | str:
     endpoints = endpoints_of(app, space, org, options.rules, options.may_be_http)
     if isinstance(endpoints, str):
         return endpoints
+    idle.use(endpoints)
     if any(selector.matches(app, space, org) for selector in options.exclude):
         return "excluded"
     return endpoints if app.started else "stopped"

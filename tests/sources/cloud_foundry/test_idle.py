@@ -44,7 +44,24 @@ class RuleTests(SynchronousTestCase):
 
     def test_rules_that_select_something(self) -> None:
         """However much or little."""
-        self.assertEqual(remarks(Rule(), Rule(org="OTHER"), Rule(app="shop", space="prod")), [])
+        rules = (Rule(org="OTHER"), Rule(app="shop", space="prod"), Rule(path="/x"))
+        self.assertEqual(remarks(*rules), [])
+
+    def test_rule_after_others_that_leave_it_nothing(self) -> None:
+        """Its credentials, for example, are for nobody."""
+        found = remarks(Rule(), Rule(org="acme", outbound="acme"), Rule(paths=("/metrics", "/x")))
+        why = "earlier rules select all of its apps, with the same paths"
+        self.assertEqual(found, [("select[1] {org: acme}", why)])
+        shadowed = Rule(paths=("/x",))
+        self.assertEqual(
+            remarks(Rule(), Rule(paths=("/x", "/metrics")), shadowed)[0][0], "select[2]"
+        )
+
+    def test_rules_that_share_their_apps(self) -> None:
+        """One for some of them, then one for the rest; stopped ones are selected too."""
+        stopped = inventory(app(started=False), process(), route())
+        self.assertEqual(remarks(Rule(app="shop"), Rule()), [])
+        self.assertEqual(remarks(Rule(app="shop"), of=stopped), [])
 
     def test_misspelt_name_and_the_nearest(self) -> None:
         """The first condition that fails is told."""
