@@ -130,9 +130,14 @@ class TlsServer(PemFiles):
         if self.min_version > self.max_version:
             raise ValueError("max_version: is older than min_version")
         if self.client_auth_type == "NoClientCert":
-            for key in ("client_ca_file", "client_ca", "client_allowed_sans"):
+            for key in ("client_ca_file", "client_ca"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: needs a client_auth_type that asks for certificates")
+        # A caller without a certificate would pass, whatever names are allowed.
+        if self.client_allowed_sans and not self.client_auth_type.startswith("Require"):
+            raise ValueError(
+                "client_allowed_sans: needs a client_auth_type that begins with Require"
+            )
 
     @property
     def pem_files(self) -> tuple[Path | None, ...]:

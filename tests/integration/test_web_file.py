@@ -142,10 +142,10 @@ class ClientCertificateTests(WebFileTestCase):
     def test_allowed_names_of_addresses_with_tls_1_2(self) -> Deferred[None]:
         """Where the handshake goes another way."""
         settings = (
-            "client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem, "
+            "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, "
             "client_allowed_sans: [10.0.0.9], max_version: TLS12"
         )
-        return self.check(settings, True, False, True, False)
+        return self.check(settings, False, False, True, False)
 
     def test_allowed_names_of_any_certificate(self) -> Deferred[None]:
         """As Prometheus has it, though whoever signs their own may write anything into it."""
