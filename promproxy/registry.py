@@ -45,6 +45,7 @@ class SourceState:
     last_error: str = ""
     failures: int = 0
     last_refresh_request: float = -inf
+    is_asked_for: bool = False
     last_stale_report: float = -inf
     last_push: float = -inf
 
@@ -185,10 +186,14 @@ class Registry:
             if state.last_refresh_request <= now:  # else one is coming
                 earliest = state.last_refresh_request + SECONDS_BETWEEN_REQUESTS
                 state.last_refresh_request = max(now, earliest)
-                asked = self._sources[name]
-                if isinstance(asked, Retrying):
-                    asked.reset_backoff()
-                self._loops[name].refresh_within(state.last_refresh_request - now)
+                state.is_asked_for = True
+                self._reset_backoff(self._sources[name])
+                if name in self._loops:  # else we have stopped
+                    self._loops[name].refresh_within(state.last_refresh_request - now)
+
+    def _reset_backoff(self, source: Source) -> None:
+        if isinstance(source, Retrying):
+            source.reset_backoff()
 
     def notify_changed(self, source: str) -> None:
         """A source has news: it is asked at once, and once a second while that goes on."""
@@ -223,6 +228,9 @@ class Registry:
         state = self.states[source.name]
         began = self._clock.seconds()
         # This refresh answers the requests so far.
+        if state.is_asked_for:  # and the one before it may have been told to wait
+            state.is_asked_for = False
+            self._reset_backoff(source)
         state.last_refresh_request = min(state.last_refresh_request, began)
         state.last_push = min(state.last_push, began)
         try:

@@ -145,8 +145,17 @@ class AskedTests(EarlyTestCase):
             self.at(moment)
             registry.refresh_soon()
         self.at(90)
-        self.assertEqual(self.source.told, [20.0, 21.0])
+        # When it is asked for, which ends pauses under way, and again when it begins.
+        self.assertEqual(self.source.told, [20.0, 20.0, 21.0, 30.0])
         self.assertEqual(self.source.began, [0.0, 20.0, 30.0, 90.0])
+
+    def test_after_the_stop(self) -> None:
+        """Nothing happens any more, such as at the end of a reload."""
+        registry = self.start()
+        self.successResultOf(registry.stop())
+        registry.refresh_soon()
+        self.at(100)
+        self.assertEqual(self.source.began, [0.0])
 
     def test_while_the_source_fails(self) -> None:
         """People may ask all the same."""
