@@ -227,10 +227,10 @@ class Registry:
         """Ask a source once. A failure is logged, counted and leaves its last good targets."""
         state = self.states[source.name]
         began = self._clock.seconds()
-        # This refresh answers the requests so far.
-        if state.is_asked_for:  # and the one before it may have been told to wait
+        if state.is_asked_for:  # and the refresh before it may have been told to wait
             state.is_asked_for = False
             self._reset_backoff(source)
+        # This refresh answers the requests so far.
         state.last_refresh_request = min(state.last_refresh_request, began)
         state.last_push = min(state.last_push, began)
         try:
