@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from attrs import frozen
 
@@ -45,6 +46,11 @@ def address_or_network(node: ConfigNode) -> Network:
 @frozen(kw_only=True)
 class Config:
     """The whole file."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "scrape_configs": "that is for Prometheus; here targets come from sources",
+        "global": "that is for Prometheus; here deadlines stand in scrape",
+    }
 
     listen: tuple[str, ...] = setting(
         list_of(endpoint), default=("tcp:8080",), doc="where callers reach us"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 from attrs import frozen
 
@@ -18,6 +20,12 @@ from promproxy.settings.readers import (
 @frozen(kw_only=True)
 class ScrapeSettings:
     """Deadlines and limits of scrapes."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "timeout": "write default_timeout or max_timeout",
+        "scrape_timeout": "write default_timeout or max_timeout",
+        "scrape_interval": "Prometheus decides it: leave it out",
+    }
 
     default_timeout: float = setting(
         positive_duration, default=10.0, doc="deadline of requests without a timeout header"

@@ -154,7 +154,7 @@ def _state(path: Path) -> _FileState | SourceError:
 
 def _read(path: Path) -> Iterator[object]:
     """The groups in a file; those of a JSON file are decoded one by one as they are taken."""
-    is_json = path.suffix == ".json"
+    is_json = path.suffix.lower() == ".json"
     try:
         content = path.read_bytes()
         # In JSON Go replaces bytes that are not UTF-8. Its YAML refuses them, but knows UTF-16.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from attrs import frozen
 
@@ -31,19 +33,29 @@ source_name = matching("[a-z][a-z0-9-]{0,30}", "a name such as prod-1: a-z, 0-9 
 class Files:
     """Targets from files in file_sd format."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "files": "write paths: [...]",
+        "refresh_interval": "it stands one level up, beside files",
+    }
+
     paths: tuple[Path, ...] = setting(
         list_of(path), doc="globs of JSON (.json) and YAML (.yml, .yaml) files"
     )
 
     def __attrs_post_init__(self) -> None:
         for found in self.paths:
-            if found.suffix not in (".json", ".yml", ".yaml"):
+            if found.suffix.lower() not in (".json", ".yml", ".yaml"):
                 raise ValueError(f"paths: {found.name} must end in .json, .yml or .yaml")
 
 
 @frozen(kw_only=True)
 class HttpSd(HttpClient):
     """Targets from an http_sd document."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        **HttpClient.HINTS,
+        "refresh_interval": "it stands one level up, beside http_sd",
+    }
 
     url: str = setting(url, doc="URL of the document", shown=without_query)
     timeout: float = setting(positive_duration, default=30.0, doc="limit for one request")
@@ -58,6 +70,18 @@ class HttpSd(HttpClient):
 @frozen(kw_only=True)
 class SourceSettings:
     """A source of targets: common settings, and exactly one kind."""
+
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "job_name": "a source has a name: [a-z][a-z0-9-]*",
+        "static_configs": "write the targets to a file, and files: {paths: [...]} here",
+        "file_sd_configs": "write files: {paths: [...]}",
+        "http_sd_configs": "write http_sd: {url: ...}, one source for each",
+        "scrape_interval": "Prometheus decides it: leave it out, or see refresh_interval",
+        "scrape_timeout": "Prometheus decides it: leave it out",
+        "metrics_path": "write it as the label __metrics_path__ of the targets",
+        "scheme": "write it as the label __scheme__ of the targets",
+        "params": "write them as labels __param_<name> of the targets",
+    }
 
     name: str = setting(source_name, doc="name in ids, labels and metrics")
     refresh_interval: float = setting(

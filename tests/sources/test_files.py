@@ -291,6 +291,14 @@ class ErrorTests(FilesTestCase):
         (target,) = self.deliver(self.source("a.json")).targets
         self.assertEqual(target.labels["a"], "\ufffd")
 
+    def test_endings_in_capitals(self) -> None:
+        """As Prometheus takes them; what is in the file goes by them."""
+        self.write("a.JSON", json.dumps(GROUPS))
+        self.write("b.YML", "- targets: [c:1]")
+        self.assertEqual(len(self.instances(self.source("a.JSON", "b.YML"))), 3)
+        self.write("b.JSON", "- targets: [c:1]")
+        self.assertIn("invalid JSON", self.error(self.source("b.JSON")))
+
     def test_half_a_character(self) -> None:
         """Is replaced in JSON, as Go does."""
         self.write(
