@@ -73,6 +73,10 @@ TESTS: dict[str, dict[str, list[str]]] = {
             "sources.cloud_foundry.test_routes:test_in_order",
             "sources.cloud_foundry.test_routes:test_only_with_a_port_and_then_before_others",
         ],
+        "wildcard and TCP routes, domains that want a client certificate": [
+            "sources.cloud_foundry.test_routes:test_routes_that_no_scrape_can_use",
+            "sources.cloud_foundry.test_routes:test_they_come_last",
+        ],
         "`overrideRouteAndPath`": [
             "sources.cloud_foundry.test_targets:test_overridden_route_and_path",
             "sources.cloud_foundry.test_targets:test_overridden_by_a_route_of_the_app",
