@@ -11,10 +11,15 @@ RETRY_AFTER_SECONDS = 5
 _PHRASES = {508: b"Loop Detected"}  # the one that Twisted does not know (RFC 5842, section 7.2)
 
 
+def parameter(request: Request, name: bytes) -> str | None:
+    """The last value of a parameter of the query, None without it."""
+    value = request.args.get(name, [None])[-1]
+    return None if value is None else value.decode("utf-8", "replace")
+
+
 def source_asked_for(request: Request) -> str | None:
     """The source that ``?source=NAME`` names, None where all are meant."""
-    name = request.args.get(b"source", [None])[-1]
-    return None if name is None else name.decode("utf-8", "replace")
+    return parameter(request, b"source")
 
 
 def no_source_answer(request: Request, known: Iterable[str]) -> bytes:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from attrs import field, frozen
 
+from promproxy.targets.shards import Shard
 from promproxy.targets.target import Target
 
 SCRAPE_PATH = "/singleTargetMetrics"
@@ -85,6 +86,16 @@ class Document:
     def compressed(self) -> bytes:
         """The body in gzip; level 1, which takes a third of the time of the default."""
         return gzip.compress(self.body, 1, mtime=0)
+
+
+def of_shard(entries: Iterable[bytes], address: str, shard: Shard) -> list[bytes]:
+    """Those of a few entries whose ``instance``, under an address, belongs to a shard."""
+    own = address.encode("ascii")
+    return [
+        entry
+        for entry in entries
+        if shard.holds(json.loads(entry.replace(_PLACEHOLDER, own))["labels"]["instance"])
+    ]
 
 
 def document_for(entries: Sequence[bytes], address: str) -> Document:

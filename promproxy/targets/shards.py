@@ -28,6 +28,9 @@ class Shard:
         return int.from_bytes(digest[8:], "big") % self.of == self.index
 
 
+EVERYTHING = Shard()
+
+
 def shard_from(index: str | None, of: str | None) -> Shard:
     """The shard that ``?shard=I&of=N`` asks for. Raises ValueError, saying what is wrong."""
     if index is None and of is None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
+from promproxy.targets.shards import EVERYTHING, Shard
 from promproxy.targets.target import Delivery, Target
 
 
@@ -69,17 +70,21 @@ class Snapshot:
         """All served targets, in the order of the configuration and of each delivery."""
         return reversed(list(self.by_id.values()))  # filled from its end, see `of`
 
-    def entries(self, source: str | None = None) -> list[bytes]:
+    def entries(self, source: str | None = None, shard: Shard = EVERYTHING) -> list[bytes]:
         """The discovery entries of one source, or of all; none for an unknown source."""
         if source is not None:
             listing = self.listings.get(source)
-            return [] if listing is None else self._unique(listing)
-        return [f for listing in self.listings.values() for f in self._unique(listing)]
+            return [] if listing is None else self._unique(listing, shard)
+        return [e for listing in self.listings.values() for e in self._unique(listing, shard)]
 
-    def _unique(self, listing: SourceTargets) -> list[bytes]:
-        """Its entries without those whose id belongs to another target."""
+    def _unique(self, listing: SourceTargets, shard: Shard) -> list[bytes]:
+        """Its entries of a shard, without those whose id belongs to another target."""
         pairs = zip(listing.delivery.targets, listing.entries, strict=True)
-        return [fragment for target, fragment in pairs if self.by_id[target.id] is target]
+        return [
+            entry
+            for target, entry in pairs
+            if self.by_id[target.id] is target and shard.holds(target.instance)
+        ]
 
     def shadowed_count(self) -> int:
         """How many targets are not served since another one has their id."""

@@ -20,17 +20,20 @@ from promproxy.server.answers import (
     accepts_gzip,
     no_source_answer,
     not_ready_answer,
+    parameter,
     plain_answer,
     source_asked_for,
 )
 from promproxy.server.request import CallerRequest
-from promproxy.targets.document import Document, document_for, valid_address
+from promproxy.targets.document import Document, document_for, of_shard, valid_address
+from promproxy.targets.shards import EVERYTHING, Shard, shard_from
 from promproxy.targets.snapshot import Snapshot
 from promproxy.timing.threads import InThread
 
 T = TypeVar("T")
 
 MOST_ADDRESSES = 8
+MOST_PARTS = 128
 ANSWER_SECONDS = 60.0  # Prometheus reads a document faster than this
 
 log = Logger()
@@ -46,7 +49,8 @@ class _Rendered:
 
 @define(eq=False)
 class DocumentCache:
-    """The documents of the newest snapshot, by address and source; at most 8 addresses.
+    """The documents of the newest snapshot, by address, source and shard; at most 8 addresses, and
+    for each of them at most 128 of the others.
 
     Joining, hashing and compressing take a moment for 100 000 targets, so they run in a thread.
     """
@@ -54,12 +58,14 @@ class DocumentCache:
     _in_thread: InThread
     _own_entries: Sequence[bytes]
     _snapshot: Snapshot | None = field(default=None, init=False)
-    _by_address: OrderedDict[str, dict[str | None, _Rendered]] = field(
+    _by_address: OrderedDict[str, dict[tuple[str | None, Shard], _Rendered]] = field(
         factory=OrderedDict, init=False
     )
 
-    def get(self, snapshot: Snapshot, source: str | None, address: str) -> _Rendered:
-        """The document of a snapshot, or of one source in it, under an address."""
+    def get(
+        self, snapshot: Snapshot, source: str | None, address: str, shard: Shard = EVERYTHING
+    ) -> _Rendered:
+        """The document of a snapshot, or of a source or shard of it, under an address."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._by_address.clear()
@@ -67,12 +73,17 @@ class DocumentCache:
         self._by_address.move_to_end(address)
         if len(self._by_address) > MOST_ADDRESSES:
             self._by_address.popitem(last=False)
-        if source not in by_source:
-            entries = snapshot.entries(source)
-            if source is None:
-                entries += self._own_entries
-            by_source[source] = _Rendered(self._in_thread(lambda: document_for(entries, address)))
-        return by_source[source]
+        key = (source, shard)
+        if key not in by_source:
+            if len(by_source) >= MOST_PARTS:
+                by_source.clear()
+            own = [] if source is not None else of_shard(self._own_entries, address, shard)
+
+            def render() -> Document:
+                return document_for([*snapshot.entries(source, shard), *own], address)
+
+            by_source[key] = _Rendered(self._in_thread(render))
+        return by_source[key]
 
     async def compressed(self, rendered: _Rendered) -> bytes:
         document = await _shared(rendered.document)
@@ -97,7 +108,7 @@ def _shared(made: Deferred[T]) -> Deferred[T]:
 
 
 class DiscoveryResource(Resource):
-    """``?source=NAME`` asks for the targets of one source."""
+    """``?source=NAME`` asks for the targets of one source, ``?shard=I&of=N`` for a part of all."""
 
     isLeaf = True
     page = "discovery"
@@ -121,7 +132,11 @@ class DiscoveryResource(Resource):
             return plain_answer(
                 request, 400, "the Host header is not a usable address; set discovery.address"
             )
-        rendered = self._cache.get(self._registry.snapshot, name, address)
+        try:
+            shard = shard_from(parameter(request, b"shard"), parameter(request, b"of"))
+        except ValueError as error:
+            return plain_answer(request, 400, str(error))
+        rendered = self._cache.get(self._registry.snapshot, name, address, shard)
         answering = Deferred.fromCoroutine(self._answer(request, rendered))
         request.notifyFinish().addErrback(lambda _: answering.cancel())
         answering.addErrback(self._broken, request)

@@ -158,6 +158,20 @@ class AddressTests(DiscoveryTestCase):
         caller.channel.dataReceived(b"GET / HTTP/1.0\r\n\r\n")
         self.assertEqual(caller.answer().status, 400)
 
+    def test_shards(self) -> None:
+        """Disjoint, and together everything; each has an ETag of its own."""
+        caller = self.serve(address="p.example:443")
+        whole = json.loads(caller.get("/").body)
+        parts = [caller.get(f"/?shard={shard}&of=2") for shard in (0, 1)]
+        names = [g["labels"]["instance"] for part in parts for g in json.loads(part.body)]
+        self.assertEqual(sorted(names), sorted(g["labels"]["instance"] for g in whole))
+        self.assertEqual(len({part.headers["ETag"] for part in parts}), 2)
+
+    def test_shards_that_make_no_sense(self) -> None:
+        for query in ("shard=0", "of=2", "shard=2&of=2", "shard=0&of=65", "shard=x&of=2"):
+            answer = self.serve().get(f"/?{query}", Host="p")
+            self.assertEqual(answer.status, 400, query)
+
     def test_documents_of_eight_addresses_are_kept(self) -> None:
         """The ones used last; each is made once."""
         made: list[object] = []
