@@ -47,6 +47,10 @@ TESTS: dict[str, dict[str, list[str]]] = {
         "odd addresses in a document": [_DOCUMENTS, "sources.test_groups:test_what_is_no_address"],
         "scheme that is not HTTP": [_DOCUMENTS],
         "YAML": [_DOCUMENTS],
+        "patterns of target files": [
+            "compatibility.test_patterns:test_patterns",
+            "compatibility.test_patterns:test_hidden_files",
+        ],
         "a file that turns bad": [
             "sources.test_files:test_one_bad_file_keeps_its_last_good_targets",
             "sources.test_files:test_one_bad_file_after_a_restart",

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from promproxy.config.load import config_from_text
 from promproxy.errors import ConfigError
 from tests.compatibility.configs import good_configs
+from tests.compatibility.oracle import by_prometheus, by_promproxy
 
 PATTERNS = [
     *("/t/a.yml", "/t/a.yaml", "/t/a.json", "/t/*.yml", "/t/*.JSON", "/t/a.YML", "/t/a.YAML"),
@@ -38,10 +39,24 @@ def is_taken(pattern: str) -> bool:
 
 
 class PatternsTests(SynchronousTestCase):
-    def test_patterns(self) -> None:
-        """Both take a pattern or both refuse it, but for the differences that are meant."""
+    def make_folder(self) -> Path:
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
+        return folder
+
+    def test_hidden_files(self) -> None:
+        """To Prometheus they are files too; here they are left to editors."""
+        folder = self.make_folder()
+        content = b'[{"targets": ["a:1"]}]'
+        theirs = by_prometheus({".a.json": content, "b.json": content}, folder)
+        self.assertEqual(theirs[".a.json"].targets, theirs["b.json"].targets)
+        self.assertEqual(by_promproxy(folder / "*.json").targets, theirs["b.json"].targets)
+        (folder / "b.json").unlink()
+        self.assertEqual(by_promproxy(folder / "*.json").targets, frozenset())
+
+    def test_patterns(self) -> None:
+        """Both take a pattern or both refuse it, but for the differences that are meant."""
+        folder = self.make_folder()
         files = {}
         for number, pattern in enumerate(PATTERNS):
             job = {"job_name": "j", "file_sd_configs": [{"files": [pattern]}]}
