@@ -423,7 +423,7 @@ class QuirkTests(Case):
     """What some foundations do, and most do not."""
 
     def test_route_bindings(self) -> None:
-        """One for each route that is said to be bound; versions before 3.94 have no such list."""
+        """One for each route that is said to be bound; old versions have no such list."""
         assert self.world.guids("/v3/service_route_bindings") == []
         first, second = list(self.world.simulation.foundation.routes.values())[:2]
         self.faults.route_services = [first.url, second.url]

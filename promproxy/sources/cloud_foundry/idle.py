@@ -129,10 +129,16 @@ def _no(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    similar = (other for other in known if abs(len(other) - len(name)) <= 3)
+    similar = (other for other in known if _may_be_meant(other.lower(), name.lower()))
     folded = {other.lower(): other for other in islice(similar, _MOST_COMPARED)}
     found = get_close_matches(name.lower(), folded, n=1)
     return folded[found[0]] if found else ""
+
+
+def _may_be_meant(other: str, name: str) -> bool:
+    """Cheaply: few letters more or less, and hardly ever both ends wrong."""
+    is_near = abs(len(other) - len(name)) <= 3
+    return is_near and (other[:1] == name[:1] or other[-1:] == name[-1:])
 
 
 def _conditions(selector: Selector) -> str:

@@ -35,6 +35,7 @@ from promproxy.targets.target import Delivery, Dropped, LeftOut, Remark, Target
 from promproxy.timing.slices import in_slices
 
 ROUTER_CHECK_SECONDS = 30.0
+ROUTE_SERVICES_SECONDS = 30.0
 
 _APPS: Parsers = {
     "resources": app_from_json,
@@ -259,10 +260,14 @@ class CloudFoundrySource:
         that cannot be read: what was known last counts, with a remark.
         """
         try:
-            found = await self._merged("/v3/service_route_bindings", _EVERYTHING, _BINDINGS)
+            reading = self._merged("/v3/service_route_bindings", _EVERYTHING, _BINDINGS)
+            read = Deferred.fromCoroutine(reading)
+            found = await read.addTimeout(ROUTE_SERVICES_SECONDS, self._clock)
             self._bound = frozenset(each.route_guid for each in found["resources"].values())
-        except NotFound:  # before API 3.94
+        except NotFound:  # the API is older than these bindings
             self._bound = frozenset()
+        except DeferredTimeout:
+            return [Remark("unreadable", "bindings of route services", "no answer in time")]
         except SourceError as error:
             return [Remark("unreadable", "bindings of route services", str(error))]
         return []

@@ -20,7 +20,7 @@ from promproxy.sources.cloud_foundry.api import Api
 from promproxy.sources.cloud_foundry.label_selector import parse_label_selector
 from promproxy.sources.cloud_foundry.lists import Lists
 from promproxy.sources.cloud_foundry.settings import Rule
-from promproxy.sources.cloud_foundry.source import CloudFoundrySource
+from promproxy.sources.cloud_foundry.source import ROUTE_SERVICES_SECONDS, CloudFoundrySource
 from promproxy.sources.cloud_foundry.targets import TargetOptions
 from promproxy.sources.cloud_foundry.uaa import Credentials
 from promproxy.targets.target import Delivery, LeftOut, Target
@@ -174,6 +174,17 @@ class RouteServiceTests(SourceTestCase):
         self.assertEqual({t.host for t in found.targets}, {other.fqdn})
         (remark,) = found.remarks
         self.assertEqual((remark.kind, remark.what), ("unreadable", "bindings of route services"))
+
+    def test_list_that_does_not_come(self) -> None:
+        """The targets do not wait for it for long."""
+        in_truth = answer_of(self.world)
+        self.fetcher.answering = lambda asked: (
+            Deferred() if asked.path.startswith(BINDINGS) else in_truth(asked)
+        )
+        found = self.refresh(self.source(self.rule))
+        self.assertTrue(found.targets)
+        self.assertEqual(found.remarks[0].why, "no answer in time")
+        self.assertEqual(self.clock.seconds(), ROUTE_SERVICES_SECONDS)
 
 
 class OddResourceTests(SourceTestCase):
