@@ -56,7 +56,7 @@ def _is_open(file: Path) -> bool:
 def _values(settings: object) -> Iterator[Secret | PemFiles]:
     if isinstance(settings, Secret | PemFiles):
         yield settings
-    elif isinstance(settings, (tuple, Mapping)):
+    if isinstance(settings, (tuple, Mapping)):
         for value in settings.values() if isinstance(settings, Mapping) else settings:
             yield from _values(value)
     elif attrs.has(cls := type(settings)):

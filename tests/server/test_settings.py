@@ -140,6 +140,14 @@ class GoodFileTests(SynchronousTestCase):
         )
         self.assertEqual(tuple(web.warnings), expected)
 
+    def test_inline_key_that_everyone_may_read(self) -> None:
+        """Gets a warning as a file with a key does."""
+        file = Path(self.mktemp()).absolute()
+        file.write_text("tls_server_config: {cert: x, key: y}")
+        for mode, count in ((0o640, 0), (0o644, 1)):
+            file.chmod(mode)
+            self.assertEqual(len(world_readable_secrets(load_web_file(file))), count)
+
     def test_inline_certificate(self) -> None:
         """It is not shown, nor is the key; a file counts before it."""
         text = "tls_server_config: {cert: hunter2, key: hunter3, key_file: '', client_ca: null}"
