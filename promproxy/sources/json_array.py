@@ -73,6 +73,13 @@ class JsonReader:
         self._at = self._behind_space(at)
         return value
 
+    def skip_null(self) -> bool:
+        """Go past a null if it comes next."""
+        if not self._text.startswith("null", self._at):
+            return False
+        self._at = self._behind_space(self._at + len("null"))
+        return True
+
     def elements(self) -> Iterator[None]:
         """One turn for each element of the array that comes next."""
         self._take("[")

@@ -152,7 +152,7 @@ def _read_page(reader: JsonReader, page: _Page, parsers: Parsers, found: Found) 
         elif name == "resources":
             yield from _read_resources(reader, name, parsers, page, found)
         elif name == "included":
-            for kind in reader.members():
+            for kind in () if reader.skip_null() else reader.members():
                 yield from _read_resources(reader, kind, parsers, page, found)
         else:
             reader.value()
@@ -181,7 +181,8 @@ def _path_of(link: Any) -> str:
 def _read_resources(
     reader: JsonReader, kind: str, parsers: Parsers, page: _Page, found: Found
 ) -> Iterator[None]:
-    for _ in reader.elements():
+    # A null is none, as programs in Go write a list without elements.
+    for _ in () if reader.skip_null() else reader.elements():
         value = reader.value()
         if kind in parsers:
             page.count += kind == "resources"

@@ -302,6 +302,16 @@ class GarbageTests(ListsTestCase):
         self.assertEqual(list(found["organizations"]), ["org-2"])
         self.assertEqual(len(lists.malformed), 2)
 
+    def test_null_in_place_of_a_list(self) -> None:
+        """It is none, wherever it stands."""
+        for text in (
+            b'{"pagination":{"total_results":0,"next":null},"resources":null}',
+            b'{"pagination":{"total_results":0,"next":null},"resources":[],"included":null}',
+            b'{"included":{"spaces": null},"pagination":{"total_results":0,"next":null},'
+            b'"resources":[]}',
+        ):
+            self.assertEqual(self.guids(self.lists(answer_in_turn(answer(text)))), [])
+
     def test_list_of_which_nothing_can_be_read(self) -> None:
         """Fails: it is not the resources that are odd."""
         message = self.error(page({"guid": "x", "name": 5}, {"guid": "y"}))
