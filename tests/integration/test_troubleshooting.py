@@ -137,6 +137,8 @@ class TroubleshootingTests(CloudFoundryTestCase):
             "sources:\n  - name: prod\n    http_sd: {url: '${MISSING_URL}'}\n",
             "outbound: {vms: {basic_auth: {username: a, password_file: /nowhere/pw}}}\n",
             "listen: [tcp:${PORT}]\n",
+            "listen: ['8080']\n",
+            "sources:\n  - name: vms\n    static_configs: []\n",
         ):
             file.write_text(text)
             self.run_promproxy("check", str(file))
