@@ -66,6 +66,10 @@ class CutShort(PromproxyError):
     """The target's answer broke off after its head had been passed on."""
 
 
+class UncleanClose(CutShort):
+    """It ended with its connection, and TLS did not say that this was meant."""
+
+
 class PollRefused(PromproxyError):
     """A client that polls cannot be served."""
 

@@ -50,7 +50,10 @@ def load_tls_profile(tls: TlsConfig) -> TLSProfile:
         pair = key_pair_of(pem_in(tls.cert_file), pem_in(tls.key_file))
         options.update(privateKey=pair.key, certificate=pair.certificate, extraCertChain=pair.chain)
     return make_tls_profile(
-        trust_root=_trust_root(tls), server_name=tls.server_name or None, **options
+        trust_root=_trust_root(tls),
+        server_name=tls.server_name or None,
+        allow_unclean_close=tls.allow_unclean_close,
+        **options,
     )
 
 

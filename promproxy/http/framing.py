@@ -54,6 +54,11 @@ class ResponseReader:
         head = self.head
         return head is not None and head.keep_alive and self.done and not self.trailing_data
 
+    @property
+    def is_close_delimited(self) -> bool:
+        """Does its body end with the connection, which has not been in order?"""
+        return isinstance(self._body, CloseDelimitedBody)
+
     def feed(self, data: bytes) -> Piece:
         """Take what arrived and give back the body bytes in it (b"" if there are none)."""
         if self.error is not None:

@@ -129,7 +129,9 @@ class Connector:
 
     async def _connect(self, origin: Origin, owner: ConnectionOwner) -> UpstreamConnection:
         with _map_errors():
-            connection = UpstreamConnection(owner, origin.key)
+            connection = UpstreamConnection(
+                owner, origin.key, allow_unclean_close=self._tls.allow_unclean_close
+            )
             await self._endpoint(origin).connect(QuietFactory.forProtocol(lambda: connection))
             if origin.tls:
                 await self._secure(connection, origin)

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from promproxy.errors import BadUpstream, CutShort, PromproxyError
+from promproxy.errors import BadUpstream, CutShort, PromproxyError, UncleanClose
 from promproxy.http.bodies import Piece
 from promproxy.http.direct import write_now
 from promproxy.http.framing import ResponseReader
@@ -25,6 +25,12 @@ class StaleConnection(BadUpstream):
 
     Most likely the upstream had closed it while it was idle, so asking again is reasonable.
     """
+
+
+NO_GOODBYE = (
+    "the connection ended without TLS's close_notify, so its answer may be cut; if it always does, "
+    "see allow_unclean_close"
+)
 
 
 class ConnectionOwner(TypingProtocol):
@@ -46,8 +52,11 @@ class UpstreamConnection(Protocol):
 
     transport: Any
 
-    def __init__(self, owner: ConnectionOwner, key: Hashable) -> None:
+    def __init__(
+        self, owner: ConnectionOwner, key: Hashable, *, allow_unclean_close: bool = False
+    ) -> None:
         self.key = key
+        self._allow_unclean_close = allow_unclean_close
         self.exchanges = 0
         self._owner = owner
         self._secured: Deferred[None] | None = None
@@ -165,7 +174,11 @@ class UpstreamConnection(Protocol):
         reader, response = self._reader, self._response
         if reader is None:
             return
-        reader.end(clean=not self._aborted and isinstance(reason.value, ConnectionDone))
+        is_clean = not self._aborted and isinstance(reason.value, ConnectionDone)
+        lacks_goodbye = not self._aborted and not is_clean and self.encrypted
+        reader.end(clean=is_clean or (lacks_goodbye and self._allow_unclean_close))
+        if lacks_goodbye and response is not None and reader.is_close_delimited:
+            reader.error = UncleanClose(NO_GOODBYE)
         if response is not None and reader.done:
             self._reader = self._response = None
             response.finish()

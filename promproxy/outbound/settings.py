@@ -87,6 +87,12 @@ class TlsConfig(PemFiles):
         text, default="", doc="name that the certificate must have, instead of the host's"
     )
     insecure_skip_verify: bool = setting(boolean, default=False, doc="accept any certificate")
+    allow_unclean_close: bool = setting(
+        boolean,
+        default=False,
+        doc="take a body that ends with the connection as whole although TLS did not say goodbye "
+        "(close_notify), so that it may have been cut",
+    )
     min_version: str = setting(one_of("TLS12", "TLS13"), default="TLS12", doc="the oldest version")
 
     def __attrs_post_init__(self) -> None:

@@ -33,6 +33,7 @@ class TLSProfile:
     _context: SSL.Context
     _verify: bool
     _server_name: str | None
+    allow_unclean_close: bool = False
 
     def creator(self, host: str, session: SSL.Session | None) -> IOpenSSLClientConnectionCreator:
         """Makes connections that show this host's name and try to resume the session."""
@@ -46,13 +47,18 @@ class TLSProfile:
 
 
 def make_tls_profile(
-    *, trust_root: Any, server_name: str | None = None, **certificate_options: Any
+    *,
+    trust_root: Any,
+    server_name: str | None = None,
+    allow_unclean_close: bool = False,
+    **certificate_options: Any,
 ) -> TLSProfile:
     """A profile.
 
     ``trust_root``: what :class:`twisted.internet.ssl.CertificateOptions` takes as ``trustRoot``,
     for instance ``platformTrust()``; None accepts any certificate for any name.
     ``server_name`` is shown and verified in place of each host's own name.
+    ``allow_unclean_close``: a body that ends with the connection is whole without a close_notify.
     ``certificate_options`` go to ``CertificateOptions`` (privateKey, certificate,
     raiseMinimumTo, ...).
     """
@@ -62,7 +68,8 @@ def make_tls_profile(
         enableSessionTickets=True,
         **certificate_options,
     )
-    return TLSProfile(options.getContext(), trust_root is not None, server_name)
+    verify = trust_root is not None
+    return TLSProfile(options.getContext(), verify, server_name, allow_unclean_close)
 
 
 def _names_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define
 from twisted.internet.defer import CancelledError
 
-from promproxy.errors import BadUpstream, Busy, DeadlinePassed, ScrapeError
+from promproxy.errors import BadUpstream, Busy, DeadlinePassed, ScrapeError, UncleanClose
 from promproxy.scrape.caller import RequestLines
 from promproxy.scrape.history import TargetRecord
 from promproxy.scrape.limits import Limits
@@ -54,6 +54,8 @@ def explain(scrape: Scrape, error: Exception, seconds: float) -> ScrapeError:
         return too_large(scrape)
     if isinstance(error, ScrapeError):
         return error
+    if isinstance(error, UncleanClose):
+        return BadUpstream(str(error))
     return BadUpstream("its answer broke off")
 
 

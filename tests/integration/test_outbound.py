@@ -23,7 +23,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from promproxy.errors import BadUpstream, CutShort, Unreachable
+from promproxy.errors import BadUpstream, CutShort, UncleanClose, Unreachable
 from promproxy.outbound.agent import OutboundAgent, make_agent
 from promproxy.outbound.origin import HttpProxy, Origin, Router, basic_credentials, split_url
 from promproxy.outbound.pool import PoolLimits
@@ -245,6 +245,21 @@ class PlainTests(OutboundCase):
             response = await self.send(f"http://127.0.0.1:{port}/")
             await self.refused(treq.collect(response, got.append), CutShort)
             assert got == [b"hello"]
+
+    @run
+    async def test_tls_that_ends_without_goodbye(self) -> None:
+        """A body that ends with such a connection may be cut; a profile may take it as whole."""
+        answer = OK + b"Connection: close\r\n\r\nhello"
+        server = self.serve_tls("localhost", answer=answer)
+        got: list[bytes] = []
+        response = await self.send(f"https://localhost:{server.port}/")
+        reason = await self.refused(treq.collect(response, got.append), UncleanClose)
+        assert "without TLS's close_notify" in reason
+        assert got == [b"hello"]
+        trust = trustRootFromCertificates([Certificate.loadPEM(AUTHORITY.pem)])
+        tls = make_tls_profile(trust_root=trust, allow_unclean_close=True)
+        self.agent = self.make_agent(tls=tls)
+        assert await self.fetch(f"https://localhost:{server.port}/") == b"hello"
 
     @run
     async def test_half_closed(self) -> None:
