@@ -147,7 +147,9 @@ def _target(
         host, colon, number_text = host.partition(":")
         if colon:  # the address is meant, and not the router's
             router = ""
-            port = "" if number_text == {"http": "80", "https": "443"}[scheme] else ":8443"
+            port = (
+                "" if number_text == {"http": "80", "https": "443"}[scheme] else f":{number_text}"
+            )
         if not any(_is_at(r, host, path, process, inventory) for r in inventory.routes.values()):
             headers = ()
     else:
