@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.threads import deferToThreadPool
 
 from promproxy.commands.common import run_under_reactor
@@ -20,7 +20,7 @@ from promproxy.config.schema import Config
 from promproxy.daemon.profiles import make_outbound
 from promproxy.daemon.sources import SourceBuilder
 from promproxy.errors import ConfigError
-from promproxy.targets.target import Delivery
+from promproxy.targets.target import Delivery, LeftOut, Target
 from promproxy.tunnel.agent import TunnelAgent
 
 # What an operator may want to do where these are the reasons.
@@ -116,6 +116,7 @@ async def discover(config: Config, reactor: Any, only: str | None, report: Repor
         tunnel=TunnelAgent(reactor),
         promregator_labels=config.discovery.promregator_labels,
     )
+    seen: set[str] = set()
     for source in chosen:
         if source.pushprox is not None:
             print(
@@ -124,10 +125,22 @@ async def discover(config: Config, reactor: Any, only: str | None, report: Repor
                 file=sys.stderr,
             )
             continue
-        text = report.text(source.name, await builder.build(source, config).targets())
+        delivery = await builder.build(source, config).targets()
+        text = report.text(source.name, without_shadowed(delivery, seen))
         if not _print(text):
             return 1
     return 0
+
+
+def without_shadowed(delivery: Delivery, seen: set[str]) -> Delivery:
+    """A delivery without targets whose id was seen before, which the daemon does not serve."""
+    targets: list[Target] = []
+    shadowed: list[Target] = []
+    for target in delivery.targets:
+        (shadowed if target.id in seen else targets).append(target)
+        seen.add(target.id)
+    left_out = [LeftOut(target.id, "duplicate_id") for target in shadowed]
+    return evolve(delivery, targets=tuple(targets), left_out=(*delivery.left_out, *left_out))
 
 
 def _print(text: str) -> bool:

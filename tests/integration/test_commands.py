@@ -40,6 +40,15 @@ class DiscoverTests(CloudFoundryTestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout
 
+    def test_targets_with_one_id(self) -> None:
+        """The first is listed, as /discovery does it."""
+        file = self.folder / "twice.json"
+        file.write_text('[{"targets": ["a:1", "a:1", "b:1"]}]')
+        source = {"name": "vms", "files": {"paths": [str(file)]}}
+        found = json.loads(self.discover(source, "--json", "--explain"))
+        self.assertEqual([t["id"] for t in found["targets"]], ["vms/a:1", "vms/b:1"])
+        self.assertEqual(found["left_out"], [{"what": "vms/a:1", "reason": "duplicate_id"}])
+
     def test_table(self) -> None:
         """A line per target, how many apps were left out for which reason, and which ones."""
         simulated = self.start_foundation(apps=50, instances=60)
