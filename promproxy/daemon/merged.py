@@ -33,7 +33,12 @@ class MergedPage:
         promregator = config.discovery.promregator_labels
         if self._resource is None:
             fetcher = Fetcher(
-                self._registry, self._outbound, self._scrapes.history, self._metrics, self._clock
+                self._registry,
+                self._outbound,
+                self._scrapes.history,
+                self._metrics,
+                self._clock,
+                lambda: self._scrapes.is_busy,
             )
             self._resource = MergedResource(
                 self._registry,

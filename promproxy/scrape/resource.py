@@ -274,6 +274,11 @@ class ScrapeResource(Resource):
                 waiting.callback(None)
         return result
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether scrapes are under way."""
+        return bool(self._under_way)
+
     def when_idle(self) -> Deferred[None]:
         """Fires when no scrape is under way."""
         idle: Deferred[None] = Deferred()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 from promproxy.errors import BadUpstream, Busy, DeadlinePassed, ScrapeError
 from promproxy.exposition.openmetrics import to_text
@@ -37,6 +38,9 @@ ACCEPT = (
 #: Of the reactor's turn, for rewriting: a third of what other long work takes, so that single
 #: scrapes beside a merged one keep most of their rate.
 SLICE_SECONDS = 0.001
+#: After each body it rests for so many times what that took, but no longer than this.
+REST_SHARE = 3.0
+LONGEST_REST_SECONDS = 0.005
 #: A target that answers so is a page of ours, asked by way of itself.
 _LOOP_STATUS = 508
 
@@ -84,13 +88,17 @@ class _Fetch:
 
 @define(eq=False)
 class Fetcher:
-    """Asks targets within the limits of all scrapes, and keeps how that ended like theirs."""
+    """Asks targets within the limits of all scrapes, and keeps how that ended like theirs.
+
+    While ``others_wait``, as single scrapes do, it rests between two bodies.
+    """
 
     _registry: Registry
     _outbound: Outbound
     _history: ScrapeHistory
     _metrics: Metrics
     _clock: IReactorTime
+    _others_wait: Callable[[], bool] = lambda: False
     _rewriter: Rewriter = field(factory=Rewriter, init=False)
     _known: dict[str, tuple[bytes, ...]] = field(factory=dict, init=False)
     #: One body is rewritten at a time, however many answers are under way.
@@ -175,11 +183,15 @@ class Fetcher:
         """The body with labels. Raises BadExposition."""
         target_id = labelled.target.id
         await self._rewriting.acquire()
+        began = self._clock.seconds()
         try:
             if fetch.is_openmetrics:
                 body = await self._run(to_text(body))
             known = self._known.get(target_id, ())
             block = await self._run(self._rewriter.rewrite(body, labelled.labels, known))
+            if self._others_wait():
+                used = self._clock.seconds() - began
+                await deferLater(self._clock, min(REST_SHARE * used, LONGEST_REST_SECONDS))
         finally:
             self._rewriting.release()
         if len(self._known) > 2 * len(self._registry.snapshot.by_id):
