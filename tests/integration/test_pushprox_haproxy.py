@@ -11,7 +11,7 @@ from bench.go_clients import GoClient, connect_to
 from tests import go_client
 from tests.docs.pages import all_pages
 from tests.go_client import ScrapeRequest
-from tests.integration.peers import HOST, Peer, free_port, need
+from tests.integration.peers import HOST, Peer, eventually, free_port, need
 from tests.integration.test_pushprox import PushProxTestCase
 
 CLIENTS = 20
@@ -83,12 +83,43 @@ class HAProxyTests(PushProxTestCase):
         self.assertEqual(set(asked.values()), {1})
 
     def test_client_that_never_got_its_scrape(self) -> None:
-        """Its side of HAProxy was cut: the scrape goes to its next poll."""
+        """Its side of HAProxy was cut, which HAProxy passes on: the scrape goes to its next poll.
+
+        In the moment before HAProxy does that, nobody can tell that a scrape went to no one.
+        """
         through = Peer(command=[], port=self.port, folder=self.folder)
         for _ in range(3):
             poll = self.poll(through)
             poll.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             poll.close()
+            eventually(lambda: self.assertEqual(self.metric("promproxy_tunnel_polls_held"), 0.0))
             scrape = self.scrape(through)
             self.push(through, self.poll(through))
             self.assertEqual(self.answer(scrape), (b"HTTP/1.1 200 OK", go_client.EXPOSITION))
+
+
+class StandbyTests(PushProxTestCase):
+    """The configuration of the page on hosts behind NAT."""
+
+    def test_standby_takes_over(self) -> None:
+        """Clients and scrapers find it once the first has been killed."""
+        first, standby = self.start_proxy(), self.start_proxy()
+        examples = all_pages()["docs/pushprox.md"].examples()
+        (text,) = (e.text for e in examples if e.language == "haproxy")
+        port = free_port()
+        text = text.replace("bind :8080", f"bind {HOST}:{port}")
+        text = text.replace("192.0.2.11:8080", first.address)
+        text = text.replace("192.0.2.12:8080", standby.address)
+        (self.folder / "haproxy.cfg").write_text(text)
+        command = [need("haproxy", "haproxy"), "-db", "-f", "haproxy.cfg"]
+        through = Peer(command=command, port=port, folder=self.folder)
+        self.start(through)
+        for proxy in (first, standby):
+            client = self.poll(through)
+            self.assertIn(b"web-1", proxy.get("/clients").body)
+            scrape = self.scrape(through)
+            self.push(through, client)
+            self.assertEqual(self.answer(scrape), (b"HTTP/1.1 200 OK", go_client.EXPOSITION))
+            if proxy is first:
+                first.kill()
+            eventually(lambda: self.assertEqual(through.get("/-/ready").status, 200))
